@@ -1,0 +1,135 @@
+import { encodeCheckpoint } from './checkpoint.ts';
+import { addTrainingStep, type BatchNormMode } from './gradients/index.ts';
+import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
+import { crossEntropy, LABEL, LOSS } from './loss.ts';
+import { encodeModel, type Graph, type Initializer, type Model } from './model.ts';
+import { type AdamOptions, buildOptimizer } from './optimizer.ts';
+import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
+import { extract } from './subgraph.ts';
+
+/** What a stage trains, and how. */
+export interface TrainingPlan {
+  /** Names of the initializers that are trained. */
+  readonly trainable: ReadonlySet<string>;
+  readonly batchNorm: BatchNormMode;
+  readonly optimizer: AdamOptions;
+}
+
+/** The four files of ONNX Runtime's training API, as bytes. */
+export interface Artifacts {
+  /** In: the model's inputs and `label` int64 [batch]; out: `loss` float32 [] and `logits` float32 [batch, classes]. */
+  readonly trainingModel: Uint8Array;
+  /** The same inputs and outputs, BatchNorm on its running statistics. */
+  readonly evalModel: Uint8Array;
+  readonly optimizerModel: Uint8Array;
+  readonly checkpoint: Uint8Array;
+}
+
+/** Stage one: the head alone. */
+export function headOnly(batchNorm: BatchNormMode, optimizer: AdamOptions): TrainingPlan {
+  return { trainable: new Set(HEAD_PARAMETERS), batchNorm, optimizer };
+}
+
+/** Stage two: every weight and BatchNorm's scale and offset; its running statistics are moved, never trained. */
+export function wholeNetwork(model: Model, batchNorm: BatchNormMode, optimizer: AdamOptions): TrainingPlan {
+  const read = new Set(model.graph.nodes.filter(({ op }) => PARAMETER_OPS.has(op)).flatMap((node) => node.inputs));
+  const statistics = runningStatistics(model.graph);
+  const names = [...model.graph.initializers.keys()].filter((name) => read.has(name) && !statistics.has(name));
+  return { trainable: new Set(names), batchNorm, optimizer };
+}
+
+/** Operators whose initializers are parameters; those of others are constants, as in the normalisation of pixels. */
+const PARAMETER_OPS: ReadonlySet<string> = new Set(['BatchNormalization', 'Conv', 'Gemm']);
+
+/**
+ * Writes the training artifacts for a model in inference form, which must give `logits`.
+ *
+ * Trained parameters and the running statistics of live BatchNorm become inputs of the training and eval models and
+ * lie in the checkpoint. All else stays a constant inside both models, where the runtime's optimiser can fold it.
+ *
+ * @throws Error when a trained name is no float32 initializer that the logits depend on
+ */
+export function buildArtifacts(model: Model, plan: TrainingPlan): Artifacts {
+  const forward = extract(model, [], [LOGITS]).graph;
+  const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
+  for (const name of plan.trainable) {
+    if (forward.initializers.get(name)?.type !== 'float32') {
+      throw new Error(
+        `cannot train '${name}': the graph has no float32 initializer of this name that the logits depend on`,
+      );
+    }
+  }
+  const moved = plan.batchNorm === 'live' ? runningStatistics(forward) : new Set<string>();
+  const frozen = [...forward.initializers.values()].filter(({ name }) => moved.has(name));
+  const isParameter = (name: string) => plan.trainable.has(name) || moved.has(name);
+  const parameters = [...forward.initializers.values()].filter(({ name }) => isParameter(name));
+  const constants = [...forward.initializers.values()].filter(({ name }) => !isParameter(name));
+  const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const]);
+
+  return {
+    trainingModel: encodeModel({
+      graph: trainingGraph(forward, parameters, constants, trainable, plan),
+      opsets,
+      metadata: new Map(),
+    }),
+    evalModel: encodeModel({
+      graph: evalGraph(forward, parameters, constants),
+      opsets: model.opsets,
+      metadata: new Map(),
+    }),
+    optimizerModel: encodeModel(buildOptimizer(plan.optimizer)),
+    checkpoint: encodeCheckpoint({ trainable, frozen }),
+  };
+}
+
+/** Inputs, parameters, constants and known shapes that training and eval graph share. */
+function begin(name: string, forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]) {
+  const graph = new GraphBuilder(name);
+  for (const input of forward.inputs) graph.input(input);
+  graph.input(tensor(LABEL, 'int64', forward.inputs[0]?.dims[0] ?? 'batch'));
+  for (const { name, type, dims } of parameters) graph.input({ name, type, dims });
+  for (const constant of constants) graph.initializer(constant);
+  for (const value of [...forward.values.values(), ...forward.outputs]) graph.declare(value);
+  const loss = crossEntropy(valueInfo(forward, LOGITS));
+  for (const value of loss.values) graph.declare(value);
+  return { graph, nodes: [...forward.nodes, loss.node] };
+}
+
+function trainingGraph(
+  forward: Graph,
+  parameters: readonly Initializer[],
+  constants: readonly Initializer[],
+  trainable: readonly Initializer[],
+  plan: TrainingPlan,
+): Graph {
+  const { graph, nodes } = begin('training', forward, parameters, constants);
+  // The library finds these by their names: buffers end in `_grad.accumulation.buffer`, the flag is `lazy_reset_grad`.
+  const buffer = (name: string) => `${name}_grad.accumulation.buffer`;
+  for (const { name, type, dims } of trainable) graph.input({ name: buffer(name), type, dims });
+  graph.input(tensor('lazy_reset_grad', 'bool', 1));
+
+  const one = graph.constant('loss_gradient', Float32Array.of(1), []);
+  const gradients = addTrainingStep(graph, nodes, plan.trainable, plan.batchNorm, one);
+  graph.output(LOSS);
+  graph.output(LOGITS);
+  for (const { name } of trainable) {
+    const inputs = [buffer(name), gradients.get(name) as string, 'lazy_reset_grad'];
+    const done = tensor(`${name}_grad.accumulation.out`, 'bool', 1);
+    graph.output(graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT }));
+  }
+  return graph.build();
+}
+
+function evalGraph(forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]): Graph {
+  const { graph, nodes } = begin('evaluation', forward, parameters, constants);
+  for (const node of nodes) graph.copy(node);
+  graph.output(LOSS);
+  graph.output(LOGITS);
+  return graph.build();
+}
+
+/** Names of the running means and variances of every BatchNorm. */
+export function runningStatistics(graph: Graph): Set<string> {
+  const nodes = graph.nodes.filter(({ op }) => op === 'BatchNormalization');
+  return new Set(nodes.flatMap(({ inputs }) => inputs.slice(3, 5)));
+}

@@ -1,0 +1,109 @@
+import type { GraphBuilder } from '../graph.ts';
+import type { Node } from '../model.ts';
+import { add } from './add.ts';
+import { frozenBatchNormalization, liveBatchNormalization } from './batch-normalization.ts';
+import { convolution } from './convolution.ts';
+import { flatten } from './flatten.ts';
+import { gemm } from './gemm.ts';
+import { globalAveragePool } from './global-average-pool.ts';
+import { maxPool } from './max-pool.ts';
+import { relu } from './relu.ts';
+import type { GradientRule } from './rule.ts';
+import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts';
+
+const RULES: Readonly<Record<string, GradientRule>> = {
+  Add: add,
+  BatchNormalization: frozenBatchNormalization,
+  Conv: convolution,
+  Flatten: flatten,
+  Gemm: gemm,
+  GlobalAveragePool: globalAveragePool,
+  MaxPool: maxPool,
+  Relu: relu,
+  SoftmaxCrossEntropyLoss: softmaxCrossEntropyLoss,
+};
+
+/** Whether BatchNorm trains on the batch's statistics or stays on its running ones. */
+export type BatchNormMode = 'live' | 'frozen';
+
+/**
+ * Adds the nodes of a training step to a graph: the forward nodes in the form that training needs, then, for what lies
+ * between the loss and something trained, the backward nodes.
+ *
+ * @param nodes forward nodes in topological order, the loss last
+ * @param trainable names of the trained parameters
+ * @param lossGradient tensor that backpropagation starts from, the shape of the loss
+ * @returns the gradient's tensor for each trained parameter
+ */
+export function addTrainingStep(
+  graph: GraphBuilder,
+  nodes: readonly Node[],
+  trainable: ReadonlySet<string>,
+  batchNorm: BatchNormMode,
+  lossGradient: string,
+): Map<string, string> {
+  const needed = new Set(trainable);
+  const ruleOf = (node: Node) =>
+    node.op === 'BatchNormalization' && batchNorm === 'live' ? liveBatchNormalization : RULES[node.op];
+
+  for (const node of nodes) {
+    const differentiated = node.inputs.some((input) => needed.has(input));
+    if (differentiated) for (const output of node.outputs) needed.add(output);
+    // Live BatchNorm is a matter of the forward pass: it moves its statistics whether or not a gradient passes through.
+    const training = differentiated || ruleOf(node) === liveBatchNormalization;
+    const forward = training ? ruleOf(node)?.forward : undefined;
+    if (forward) forward(node, graph);
+    else graph.copy(node);
+  }
+
+  const consumers = countConsumers(nodes, needed);
+  const gradients = new Map<string, string[]>();
+  const loss = nodes.at(-1)?.outputs[0] as string;
+  gradients.set(loss, [lossGradient]);
+
+  for (const node of nodes.toReversed()) {
+    if (!node.inputs.some((input) => needed.has(input))) continue;
+    const outputGradient = summed(graph, node.outputs[0] as string, gradients);
+    const rule = ruleOf(node);
+    if (!outputGradient) continue;
+    if (!rule) throw new Error(`no gradient rule for operator ${node.op} (node '${node.name}')`);
+    const give = (input: string, gradient: string) => {
+      gradients.set(input, [...(gradients.get(input) ?? []), gradient]);
+    };
+    rule.backward({
+      graph,
+      node,
+      outputGradient,
+      needs: (input) => needed.has(input),
+      gradientOf: (input) => {
+        const several = (consumers.get(input) ?? 0) > 1;
+        const name = several ? `${input}_grad_${gradients.get(input)?.length ?? 0}` : `${input}_grad`;
+        give(input, name);
+        return name;
+      },
+      pass: give,
+    });
+  }
+  return new Map(
+    [...trainable].map((parameter) => [parameter, summed(graph, parameter, gradients) ?? missing(parameter)]),
+  );
+}
+
+/** The one gradient of a tensor: where several nodes gave a part, a Sum of them. */
+function summed(graph: GraphBuilder, of: string, gradients: Map<string, string[]>): string | undefined {
+  const parts = gradients.get(of);
+  if (!parts || parts.length < 2) return parts?.[0];
+  return graph.add('Sum', parts, graph.like(`${of}_grad`, of));
+}
+
+function countConsumers(nodes: readonly Node[], needed: ReadonlySet<string>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const node of nodes) {
+    for (const input of node.inputs) if (needed.has(input)) counts.set(input, (counts.get(input) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function missing(parameter: string): never {
+  throw new Error(`the loss does not depend on parameter '${parameter}', so it cannot be trained`);
+}

@@ -1,0 +1,28 @@
+import type { GraphBuilder } from '../graph.ts';
+import type { Node } from '../model.ts';
+
+/** What a backward rule sees of the walk. */
+export interface Backward {
+  /** The training graph, to which the rule adds its nodes. */
+  readonly graph: GraphBuilder;
+  /** The forward node as it stands in the training graph. */
+  readonly node: Node;
+  /** Name of the gradient of the node's first output. */
+  readonly outputGradient: string;
+  /** Whether anything trained lies at or before this tensor, so that its gradient is wanted. */
+  needs(input: string): boolean;
+  /**
+   * Name for the gradient of one of the node's inputs, which the rule must then produce. A tensor that several nodes
+   * read gets a gradient from each; the walk sums them.
+   */
+  gradientOf(input: string): string;
+  /** Says that a gradient already there is also that of `input`: nothing to compute, as for Add. */
+  pass(input: string, gradient: string): void;
+}
+
+/** How an operator is trained. */
+export interface GradientRule {
+  /** Adds the forward node in the form that training needs; left out where that is the node as it is. */
+  forward?(node: Node, graph: GraphBuilder): void;
+  backward(step: Backward): void;
+}

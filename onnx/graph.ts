@@ -1,0 +1,143 @@
+import {
+  type Attribute,
+  bytesOf,
+  type Dimension,
+  type ElementType,
+  type Graph,
+  type Initializer,
+  type Node,
+  type ValueInfo,
+} from './model.ts';
+
+export const int = (value: number): Attribute => ({ kind: 'int', value });
+export const float = (value: number): Attribute => ({ kind: 'float', value });
+export const ints = (...value: number[]): Attribute => ({ kind: 'ints', value });
+export const string = (value: string): Attribute => ({ kind: 'string', value });
+
+/** Operators beyond ai.onnx: the gradients, the optimizers and the accumulator. */
+export const MICROSOFT = 'com.microsoft';
+
+interface NodeOptions {
+  readonly name?: string;
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+/** Grows a graph node by node, with the type and shape of every tensor known. */
+export class GraphBuilder {
+  readonly #name: string;
+  readonly #inputs: ValueInfo[] = [];
+  readonly #outputs: ValueInfo[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #initializers = new Map<string, Initializer>();
+  readonly #values = new Map<string, ValueInfo>();
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  input(value: ValueInfo): string {
+    this.#inputs.push(value);
+    this.#values.set(value.name, value);
+    return value.name;
+  }
+
+  /** Makes a tensor of the graph one of its outputs. */
+  output(name: string): void {
+    this.#outputs.push(this.value(name));
+  }
+
+  initializer(tensor: Initializer): string {
+    this.#initializers.set(tensor.name, tensor);
+    this.#values.set(tensor.name, tensor);
+    return tensor.name;
+  }
+
+  /** A small constant; the same name with the same numbers may be asked for again. */
+  constant(name: string, values: Float32Array | BigInt64Array, dims: readonly number[] = [values.length]): string {
+    const type: ElementType = values instanceof Float32Array ? 'float32' : 'int64';
+    return this.initializer({ name, type, dims, data: bytesOf(values) });
+  }
+
+  /**
+   * Adds a node with one output.
+   * @returns the output's name
+   */
+  add(op: string, inputs: readonly string[], output: ValueInfo, options: NodeOptions = {}): string {
+    this.addNode(op, inputs, [output], options);
+    return output.name;
+  }
+
+  /** Adds a node with any number of outputs; `undefined` omits an optional one. */
+  addNode(
+    op: string,
+    inputs: readonly string[],
+    outputs: readonly (ValueInfo | undefined)[],
+    options: NodeOptions = {},
+  ): void {
+    for (const output of outputs) if (output) this.#values.set(output.name, output);
+    this.#nodes.push({
+      op,
+      domain: options.domain ?? '',
+      name: options.name ?? `${outputs.find((output) => output)?.name}`,
+      inputs,
+      outputs: outputs.map((output) => output?.name ?? ''),
+      attributes: options.attributes ?? {},
+    });
+  }
+
+  /** Adds a node of another graph whose outputs' types and shapes this one knows (see {@link declare}). */
+  copy(node: Node): void {
+    this.#nodes.push(node);
+  }
+
+  /** Makes the type and shape of a tensor known before the node that gives it is added. */
+  declare(value: ValueInfo): void {
+    this.#values.set(value.name, value);
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** Type and shape of a tensor of this graph. */
+  value(name: string): ValueInfo {
+    const value = this.#values.get(name);
+    if (!value) throw new Error(`graph '${this.#name}' has no tensor '${name}'`);
+    return value;
+  }
+
+  /** The same type and shape as a tensor of this graph, under another name. */
+  like(name: string, tensor: string): ValueInfo {
+    return { ...this.value(tensor), name };
+  }
+
+  build(): Graph {
+    const borders = new Set([...this.#inputs, ...this.#outputs].map((value) => value.name));
+    const made = new Set(this.#nodes.flatMap((node) => node.outputs));
+    const between = [...this.#values].filter(([name]) => made.has(name) && !borders.has(name));
+    return {
+      name: this.#name,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+      values: new Map(between.map(([name, { type, dims }]) => [name, { name, type, dims }])),
+    };
+  }
+}
+
+/** A tensor's type and shape. */
+export function tensor(name: string, type: ElementType, ...dims: Dimension[]): ValueInfo {
+  return { name, type, dims };
+}
+
+/** Type and shape of any tensor of a finished graph. */
+export function valueInfo(graph: Graph, name: string): ValueInfo {
+  const value =
+    graph.values.get(name) ??
+    graph.initializers.get(name) ??
+    [...graph.inputs, ...graph.outputs].find((candidate) => candidate.name === name);
+  if (!value) throw new Error(`graph '${graph.name}' has no tensor '${name}'`);
+  return value;
+}

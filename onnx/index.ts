@@ -1,0 +1,28 @@
+export { type Artifacts, buildArtifacts, headOnly, type TrainingPlan, wholeNetwork } from './artifacts.ts';
+export type { BatchNormMode } from './gradients/index.ts';
+export { LABEL, LOSS } from './loss.ts';
+export {
+  bytesOf,
+  decodeModel,
+  encodeModel,
+  floatsOf,
+  type Graph,
+  type Initializer,
+  type Model,
+  type Node,
+} from './model.ts';
+export { ADAM_DEFAULTS, type AdamOptions } from './optimizer.ts';
+export { INPUT_NORMALISATIONS, type InputNormalisationName, PIXELS } from './preprocess.ts';
+export {
+  buildResNet,
+  FEATURES,
+  HEAD_PARAMETERS,
+  IMAGE,
+  LOGITS,
+  networkOf,
+  PROBABILITIES,
+  RESNET_DEFAULTS,
+  type ResNetOptions,
+} from './resnet.ts';
+export { extract, withInitializers } from './subgraph.ts';
+export { type Summary, summarise } from './summary.ts';
