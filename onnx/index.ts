@@ -1,4 +1,11 @@
-export { type Artifacts, buildArtifacts, headOnly, type TrainingPlan, wholeNetwork } from './artifacts.ts';
+export {
+  type Artifacts,
+  buildArtifacts,
+  headOnly,
+  runningStatistics,
+  type TrainingPlan,
+  wholeNetwork,
+} from './artifacts.ts';
 export type { BatchNormMode } from './gradients/index.ts';
 export { LABEL, LOSS } from './loss.ts';
 export {

@@ -1,0 +1,15 @@
+//! ONNX Runtime's training API as a Node addon: it loads the library, keeps every native object on a thread of its
+//! own, and knows nothing of networks. `src/runtime/` is its typed face; nothing else should load it.
+
+mod checkpoint;
+mod checkpoint_object;
+mod error;
+mod feeds;
+mod lane;
+mod model_inputs;
+mod models;
+mod options;
+mod runtime;
+mod session;
+mod session_object;
+mod tensor;

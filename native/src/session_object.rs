@@ -1,0 +1,203 @@
+//! `NativeSession`, the JavaScript object of a session: it copies what is passed in and queues the work.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::{Either, Object, ToNapiValue, Uint8ArraySlice};
+use napi_derive::napi;
+
+use crate::checkpoint_object::NativeCheckpoint;
+use crate::error::{Failure, Result};
+use crate::feeds::copy_feeds;
+use crate::lane::Lane;
+use crate::models::{Model, Models};
+use crate::options::NativeSessionOptions;
+use crate::session::{Session, Signature};
+use crate::tensor::{OwnedTensor, TensorIn, TensorOut};
+
+/// The models of a session: all as paths or all as bytes.
+#[napi(object, object_to_js = false)]
+pub struct NativeModels<'a> {
+    pub train: Either<String, Uint8ArraySlice<'a>>,
+    pub eval: Option<Either<String, Uint8ArraySlice<'a>>>,
+    pub optimizer: Option<Either<String, Uint8ArraySlice<'a>>>,
+}
+
+fn to_model(source: Either<String, Uint8ArraySlice<'_>>) -> Model {
+    match source {
+        Either::A(path) => Model::Path(path),
+        Either::B(bytes) => Model::Bytes(bytes.to_vec()),
+    }
+}
+
+/// The JavaScript object. Its memory goes on the lane: at `dispose`, or when it is collected.
+#[napi]
+pub struct NativeSession {
+    lane: Lane,
+    session: Option<Arc<Session>>,
+}
+
+impl Drop for NativeSession {
+    fn drop(&mut self) {
+        let session = self.session.take();
+        self.lane.run(move || drop(session));
+    }
+}
+
+impl NativeSession {
+    fn session(&self) -> Result<Arc<Session>> {
+        self.session.clone().ok_or_else(|| Failure::new("DISPOSED", "this TrainingSession has been disposed"))
+    }
+
+    fn promise<'env, T: Send + 'static, J: ToNapiValue + 'static>(
+        &self,
+        env: &'env Env,
+        job: impl FnOnce(&Session) -> Result<T> + Send + 'static,
+        to_js: impl FnOnce(&Env, T) -> napi::Result<J> + Send + 'static,
+    ) -> napi::Result<Object<'env>> {
+        let session = self.session()?;
+        self.lane.promise(env, move || job(&session), to_js)
+    }
+}
+
+#[napi]
+pub fn create_session<'env>(
+    env: &'env Env,
+    checkpoint: &NativeCheckpoint,
+    models: NativeModels<'_>,
+    options: NativeSessionOptions,
+) -> napi::Result<Object<'env>> {
+    let state = checkpoint.state()?;
+    let lane = checkpoint.lane.clone();
+    let models = Models {
+        train: to_model(models.train),
+        eval: models.eval.map(to_model),
+        optimizer: models.optimizer.map(to_model),
+    };
+    checkpoint.lane.promise(
+        env,
+        move || Session::create(state, &models, &options),
+        move |_, session| Ok(NativeSession { lane, session: Some(Arc::new(session)) }),
+    )
+}
+
+fn tensors_to_js(tensors: Vec<OwnedTensor>) -> Vec<TensorOut> {
+    tensors.into_iter().map(OwnedTensor::into_js).collect()
+}
+
+fn input_names(signature: &Signature) -> Vec<String> {
+    signature.inputs.iter().map(|input| input.name.clone()).collect()
+}
+
+#[napi]
+impl NativeSession {
+    #[napi]
+    pub fn train_input_names(&self) -> napi::Result<Vec<String>> {
+        Ok(input_names(&self.session()?.train))
+    }
+
+    #[napi]
+    pub fn train_output_names(&self) -> napi::Result<Vec<String>> {
+        Ok(self.session()?.train.outputs.clone())
+    }
+
+    #[napi]
+    pub fn eval_input_names(&self) -> napi::Result<Vec<String>> {
+        Ok(self.session()?.eval.as_ref().map(input_names).unwrap_or_default())
+    }
+
+    #[napi]
+    pub fn eval_output_names(&self) -> napi::Result<Vec<String>> {
+        Ok(self.session()?.eval.as_ref().map(|eval| eval.outputs.clone()).unwrap_or_default())
+    }
+
+    /// Outputs in the order of `trainOutputNames`.
+    #[napi]
+    pub fn train_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn<'_>>) -> napi::Result<Object<'env>> {
+        let feeds = copy_feeds("the train step", &self.session()?.train.inputs, &feeds)?;
+        self.promise(env, move |session| session.train_step(feeds), |_, outputs| Ok(tensors_to_js(outputs)))
+    }
+
+    /// Outputs in the order of `evalOutputNames`.
+    #[napi]
+    pub fn eval_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn<'_>>) -> napi::Result<Object<'env>> {
+        let feeds = copy_feeds("the eval step", &self.session()?.eval_signature()?.inputs, &feeds)?;
+        self.promise(env, move |session| session.eval_step(feeds), |_, outputs| Ok(tensors_to_js(outputs)))
+    }
+
+    #[napi]
+    pub fn optimizer_step<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.promise(env, Session::optimizer_step, |_, ()| Ok(()))
+    }
+
+    #[napi]
+    pub fn lazy_reset_grad<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.promise(env, Session::lazy_reset_grad, |_, ()| Ok(()))
+    }
+
+    #[napi]
+    pub fn set_learning_rate<'env>(&self, env: &'env Env, rate: f64) -> napi::Result<Object<'env>> {
+        if !rate.is_finite() || rate < 0.0 {
+            let message = format!("the learning rate must be a number from 0, but is {rate}");
+            return Err(Failure::new("INVALID_ARGUMENT", message).into());
+        }
+        #[allow(clippy::cast_possible_truncation)] // ONNX Runtime computes with 32-bit rates.
+        let rate = rate as f32;
+        self.promise(env, move |session| session.set_learning_rate(rate), |_, ()| Ok(()))
+    }
+
+    #[napi]
+    pub fn get_learning_rate<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.promise(env, Session::learning_rate, |_, rate| Ok(f64::from(rate)))
+    }
+
+    #[napi]
+    pub fn parameters_size<'env>(&self, env: &'env Env, trainable_only: bool) -> napi::Result<Object<'env>> {
+        self.promise(env, move |session| session.parameters_size(trainable_only), |_, size| Ok(size))
+    }
+
+    #[napi]
+    pub fn copy_parameters_to_buffer<'env>(&self, env: &'env Env, trainable_only: bool) -> napi::Result<Object<'env>> {
+        self.promise(
+            env,
+            move |session| session.copy_parameters_to_buffer(trainable_only),
+            |_, buffer| Ok(buffer.into_js()),
+        )
+    }
+
+    #[napi]
+    pub fn copy_buffer_to_parameters<'env>(
+        &self,
+        env: &'env Env,
+        buffer: TensorIn<'_>,
+        trainable_only: bool,
+    ) -> napi::Result<Object<'env>> {
+        let buffer = OwnedTensor::copy("parameter buffer", &buffer)?;
+        self.promise(env, move |session| session.copy_buffer_to_parameters(buffer, trainable_only), |_, ()| Ok(()))
+    }
+
+    #[napi]
+    pub fn export_model_for_inferencing<'env>(
+        &self,
+        env: &'env Env,
+        path: String,
+        output_names: Vec<String>,
+    ) -> napi::Result<Object<'env>> {
+        self.promise(env, move |session| session.export(&path, &output_names), |_, ()| Ok(()))
+    }
+
+    /// Frees the session behind all that is queued.
+    #[napi]
+    pub fn dispose<'env>(&mut self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let session = self.session.take();
+        self.lane.promise(
+            env,
+            move || {
+                drop(session);
+                Ok(())
+            },
+            |_, ()| Ok(()),
+        )
+    }
+}

@@ -1,0 +1,261 @@
+//! Tensors on both sides: bytes with a type and dimensions towards JavaScript, `OrtValue` towards ONNX Runtime.
+
+use std::fmt::Write as _;
+use std::ptr;
+
+use napi::bindgen_prelude::{Uint8Array, Uint8ArraySlice};
+use napi_derive::napi;
+use ort_sys::{ONNXTensorElementDataType, OrtTensorTypeAndShapeInfo, OrtValue};
+
+use crate::error::{Failure, Result};
+use crate::runtime::Runtime;
+
+/// The element types that cross the border. The numbers are those of `TensorProto.DataType` (ONNX).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    Float32 = 1,
+    Uint8 = 2,
+    Int64 = 7,
+    Bool = 9,
+}
+
+impl ElementType {
+    const ALL: [(Self, &str); 4] =
+        [(Self::Uint8, "uint8"), (Self::Float32, "float32"), (Self::Int64, "int64"), (Self::Bool, "bool")];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(element, _)| *element == self).map_or("", |(_, name)| name)
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(element, _)| *element)
+    }
+
+    pub fn from_onnx(number: i64) -> Option<Self> {
+        Self::ALL.iter().find(|(element, _)| *element as i64 == number).map(|(element, _)| *element)
+    }
+
+    pub fn names() -> String {
+        Self::ALL.map(|(_, name)| format!("'{name}'")).join(", ")
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Self::Uint8 | Self::Bool => 1,
+            Self::Float32 => 4,
+            Self::Int64 => 8,
+        }
+    }
+
+    fn to_ort(self) -> ONNXTensorElementDataType {
+        match self {
+            Self::Float32 => ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+            Self::Uint8 => ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+            Self::Int64 => ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
+            Self::Bool => ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,
+        }
+    }
+}
+
+/// A tensor as JavaScript passes it in: `data` is a view of its bytes.
+#[napi(object, object_to_js = false)]
+pub struct TensorIn<'a> {
+    pub r#type: String,
+    pub dims: Vec<f64>,
+    pub data: Uint8ArraySlice<'a>,
+}
+
+/// A tensor as JavaScript gets it.
+#[napi(object, object_from_js = false)]
+pub struct TensorOut {
+    pub r#type: &'static str,
+    pub dims: Vec<f64>,
+    pub data: Uint8Array,
+}
+
+/// Type and dimensions, without data.
+#[napi(object, object_from_js = false)]
+pub struct TensorInfo {
+    pub r#type: String,
+    pub dims: Vec<f64>,
+}
+
+/// A tensor in memory of our own, of any alignment that the kernels may want.
+pub struct OwnedTensor {
+    pub element: ElementType,
+    pub dims: Vec<i64>,
+    bytes: usize,
+    data: Vec<u64>,
+}
+
+impl OwnedTensor {
+    pub fn zeros(element: ElementType, dims: Vec<i64>) -> Result<Self> {
+        let bytes = byte_length(element, &dims)?;
+        Ok(Self { element, dims, bytes, data: vec![0; bytes.div_ceil(8)] })
+    }
+
+    /// Copies a tensor of JavaScript, whose memory may change or go as soon as the call returns. `what` names it.
+    pub fn copy(what: &str, tensor: &TensorIn) -> Result<Self> {
+        let invalid = |message: String| Failure::new("INVALID_TENSOR", format!("{what}: {message}"));
+        let element = ElementType::from_name(&tensor.r#type).ok_or_else(|| {
+            invalid(format!("type must be one of {}, but is '{}'", ElementType::names(), tensor.r#type))
+        })?;
+        let dims = tensor
+            .dims
+            .iter()
+            .map(|&dim| to_dimension(dim).ok_or_else(|| invalid(format!("dimension {dim} is not a count"))))
+            .collect::<Result<Vec<i64>>>()?;
+        let expected = byte_length(element, &dims).map_err(|failure| invalid(failure.into_message()))?;
+        let given: &[u8] = &tensor.data;
+        if given.len() != expected {
+            return Err(invalid(format!(
+                "dimensions {} of {} take {} elements, but the data has {}",
+                shape(&dims),
+                element.name(),
+                expected / element.size(),
+                given.len() / element.size()
+            )));
+        }
+        let mut owned = Self::zeros(element, dims)?;
+        owned.as_bytes_mut().copy_from_slice(given);
+        if element == ElementType::Bool {
+            // A C++ bool that is neither 0 nor 1 is undefined behaviour.
+            owned.as_bytes_mut().iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        Ok(owned)
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `data` holds at least `bytes` bytes, and any byte pattern is a valid u64.
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), self.bytes) }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr().cast(), self.bytes) }
+    }
+
+    /// An `OrtValue` over this memory.
+    pub fn as_value(&mut self, runtime: &'static Runtime) -> Result<Value<'_>> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the memory is `bytes` long and outlives the value, by its lifetime.
+        let status = unsafe {
+            (runtime.ort.CreateTensorWithDataAsOrtValue)(
+                runtime.cpu,
+                self.data.as_mut_ptr().cast(),
+                self.bytes,
+                self.dims.as_ptr(),
+                self.dims.len(),
+                self.element.to_ort(),
+                &raw mut raw,
+            )
+        };
+        runtime.check("make a tensor", status)?;
+        Ok(Value::new(runtime, raw))
+    }
+
+    pub fn into_js(self) -> TensorOut {
+        TensorOut {
+            r#type: self.element.name(),
+            dims: to_js_dims(&self.dims),
+            data: Uint8Array::with_data_copied(self.as_bytes()),
+        }
+    }
+}
+
+/// An `OrtValue` of ours, released when dropped; `'a` is the memory it lies over, if that is not its own.
+pub struct Value<'a> {
+    runtime: &'static Runtime,
+    pub raw: *mut OrtValue,
+    memory: std::marker::PhantomData<&'a mut [u8]>,
+}
+
+impl Drop for Value<'_> {
+    fn drop(&mut self) {
+        // SAFETY: owned by this value and released once; null is allowed.
+        unsafe { (self.runtime.ort.ReleaseValue)(self.raw) };
+    }
+}
+
+impl<'a> Value<'a> {
+    pub fn new(runtime: &'static Runtime, raw: *mut OrtValue) -> Self {
+        Self { runtime, raw, memory: std::marker::PhantomData }
+    }
+
+    /// Copies a CPU tensor out of ONNX Runtime's memory. `what` names it.
+    pub fn read(&self, what: &str) -> Result<OwnedTensor> {
+        let (runtime, ort) = (self.runtime, self.runtime.ort);
+        let mut info = ptr::null_mut();
+        // SAFETY: the value is valid; `info` is released by `read_info`.
+        let (number, dims) = unsafe {
+            runtime.check("describe a tensor", (ort.GetTensorTypeAndShape)(self.raw, &raw mut info))?;
+            read_info(runtime, info)?
+        };
+        let element = ElementType::from_onnx(number).ok_or_else(|| unsupported(what, number))?;
+        let mut owned = OwnedTensor::zeros(element, dims)?;
+        let mut data = ptr::null_mut();
+        // SAFETY: a tensor of this type and shape has `owned.bytes` bytes at `data`, which may be null if there are none.
+        unsafe {
+            runtime.check("read a tensor", (ort.GetTensorMutableData)(self.raw, &raw mut data))?;
+            if owned.bytes > 0 {
+                ptr::copy_nonoverlapping(data.cast(), owned.as_bytes_mut().as_mut_ptr(), owned.bytes);
+            }
+        }
+        Ok(owned)
+    }
+}
+
+/// Reads and releases a description: the ONNX number of the element type, and the dimensions.
+///
+/// # Safety
+/// `info` must be a valid description that the caller owns; it is gone afterwards.
+pub unsafe fn read_info(runtime: &Runtime, info: *mut OrtTensorTypeAndShapeInfo) -> Result<(i64, Vec<i64>)> {
+    let ort = runtime.ort;
+    let mut element = ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    let mut rank = 0;
+    // SAFETY: as promised by the caller; `dims` has room for `rank` numbers.
+    unsafe {
+        let mut read = || {
+            runtime.check("read a type", (ort.GetTensorElementType)(info, &raw mut element))?;
+            runtime.check("read a rank", (ort.GetDimensionsCount)(info, &raw mut rank))?;
+            let mut dims = vec![0; rank];
+            runtime.check("read a shape", (ort.GetDimensions)(info, dims.as_mut_ptr(), rank))?;
+            Ok((element as i64, dims))
+        };
+        let result = read();
+        (ort.ReleaseTensorTypeAndShapeInfo)(info);
+        result
+    }
+}
+
+pub fn unsupported(what: &str, number: i64) -> Failure {
+    let names = ElementType::names();
+    let message = format!("{what} has the ONNX element type {number}; supported are {names}");
+    Failure::new("UNSUPPORTED_TYPE", message)
+}
+
+/// `[4,224,224,3]`
+pub fn shape(dims: &[i64]) -> String {
+    let mut text = String::from("[");
+    for (index, dim) in dims.iter().enumerate() {
+        let _ = write!(text, "{}{dim}", if index == 0 { "" } else { "," });
+    }
+    text + "]"
+}
+
+#[allow(clippy::cast_precision_loss)] // JavaScript's numbers are exact up to 2^53, far above what fits in memory.
+pub fn to_js_dims(dims: &[i64]) -> Vec<f64> {
+    dims.iter().map(|&dim| dim as f64).collect()
+}
+
+#[allow(clippy::cast_possible_truncation)] // Whole and within 0..2^53, so exact.
+fn to_dimension(dim: f64) -> Option<i64> {
+    (dim >= 0.0 && dim.fract() == 0.0 && dim <= 9_007_199_254_740_991.0).then_some(dim as i64)
+}
+
+fn byte_length(element: ElementType, dims: &[i64]) -> Result<usize> {
+    dims.iter()
+        .try_fold(element.size(), |bytes, &dim| bytes.checked_mul(usize::try_from(dim).ok()?))
+        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .ok_or_else(|| Failure::new("INVALID_TENSOR", format!("dimensions {} are too large", shape(dims))))
+}

@@ -1,0 +1,4 @@
+import { finetuneCommand } from '../src/cli/finetune.ts';
+import { run } from '../src/cli/run.ts';
+
+await run(finetuneCommand);

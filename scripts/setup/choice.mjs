@@ -1,0 +1,101 @@
+/** Which training library this machine gets, and why. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { SetupError } from './errors.mjs';
+
+/**
+ * @typedef {{ platform: string, device: 'cpu' | 'cuda', files: Record<string, string> }} Variant
+ * @typedef {{ version: string, artifact: string, variants: Record<string, Variant>,
+ *   cuda: { driver: number, libraries: string[] } }} Runtime `native/runtime.json`
+ * @typedef {'auto' | 'cpu' | 'cuda' | 'custom'} Wish
+ * @typedef {{ wish: Wish, variant: string, reason: string, library?: string }} Choice
+ *   `variant` names the folder in native/runtime; `library` is the user's own file, if one was asked for
+ */
+
+/**
+ * The NVIDIA driver, found without its tools: its kernel module, else its library (WSL and containers have only that).
+ * @returns {{ found: string, version?: string } | undefined}
+ */
+export function findNvidiaDriver() {
+  const module = '/proc/driver/nvidia/version';
+  if (existsSync(module)) {
+    const version = /\s(\d{3,}\.[\d.]+)\s/.exec(readFileSync(module, 'utf8'))?.[1];
+    return version === undefined ? { found: module } : { found: module, version };
+  }
+  const name = 'libcuda.so.1';
+  const folders = [
+    '/usr/lib/x86_64-linux-gnu',
+    '/usr/lib/aarch64-linux-gnu',
+    '/usr/lib64',
+    '/usr/lib',
+    '/usr/lib/wsl/lib',
+  ];
+  const places = [...(process.env['LD_LIBRARY_PATH'] ?? '').split(':').filter(Boolean), ...folders];
+  const place = places.find((folder) => existsSync(`${folder}/${name}`));
+  if (place !== undefined) return { found: `${place}/${name}` };
+  for (const ldconfig of ['ldconfig', '/sbin/ldconfig']) {
+    const listed = spawnSync(ldconfig, ['-p'], { encoding: 'utf8' })
+      .stdout?.split('\n')
+      .find((line) => line.includes(name));
+    if (listed !== undefined) return { found: listed.split('=> ')[1] ?? name };
+  }
+  return undefined;
+}
+
+/**
+ * Chooses among the pinned libraries and the user's own. What was asked for once (`--cpu`, `--cuda`, a library of one's own)
+ * stays until something else is asked for: `npm run finetune` runs setup too, without any of it.
+ * @param {object} from
+ * @param {Runtime} from.runtime
+ * @param {string} from.platform such as `linux-x64`
+ * @param {'cpu' | 'cuda' | undefined} from.flag
+ * @param {string | undefined} from.library the value of ORTUNE_ORT_LIBRARY
+ * @param {{ wish?: Wish, source?: string } | undefined} from.current the last setup's choice
+ * @param {() => { found: string, version?: string } | undefined} from.findDriver
+ * @returns {Choice}
+ */
+export function chooseLibrary({ runtime, platform, flag, library, current, findDriver }) {
+  if (library) {
+    if (flag) {
+      throw new SetupError(
+        `--${flag} asks for the pinned library, ORTUNE_ORT_LIBRARY=${library} for that one: leave one of them out.`,
+      );
+    }
+    return { wish: 'custom', variant: 'custom', library: resolve(library), reason: `ORTUNE_ORT_LIBRARY=${library}` };
+  }
+  if (!flag && current?.wish === 'custom' && current.source) {
+    const reason = `as ORTUNE_ORT_LIBRARY=${current.source} asked; --cpu or --cuda undo it`;
+    return { wish: 'custom', variant: 'custom', library: current.source, reason };
+  }
+  /** @param {'cpu' | 'cuda'} device */
+  const variantFor = (device) =>
+    Object.keys(runtime.variants).find(
+      (name) => runtime.variants[name]?.platform === platform && runtime.variants[name].device === device,
+    );
+
+  const cpu = variantFor('cpu');
+  if (cpu === undefined) {
+    const platforms = [...new Set(Object.values(runtime.variants).map((variant) => variant.platform))].join(', ');
+    throw new SetupError(
+      `there is no pinned training library for ${platform} (there is for ${platforms}). ` +
+        'Set ORTUNE_ORT_LIBRARY=/path/to/library to use an ONNX Runtime of your own, built with --enable_training_apis.',
+    );
+  }
+  const cuda = variantFor('cuda');
+  const remembered = current?.wish === 'cpu' || current?.wish === 'cuda' ? current.wish : undefined;
+  const wish = flag ?? remembered ?? 'auto';
+  if (wish === 'cpu') return { wish, variant: cpu, reason: 'CPU, as --cpu asked' };
+  if (wish === 'cuda') {
+    if (cuda === undefined)
+      throw new SetupError(`there is no pinned CUDA library for ${platform}. Leave --cuda out to train on the CPU.`);
+    return { wish, variant: cuda, reason: 'CUDA, as --cuda asked' };
+  }
+  const driver = findDriver();
+  if (driver === undefined) return { wish, variant: cpu, reason: 'CPU, as no NVIDIA driver was found' };
+  const named = driver.version === undefined ? `an NVIDIA driver (${driver.found})` : `NVIDIA driver ${driver.version}`;
+  if (cuda === undefined)
+    return { wish, variant: cpu, reason: `CPU: ${named} was found, but no CUDA library is pinned for ${platform}` };
+  return { wish, variant: cuda, reason: `CUDA, as ${named} was found` };
+}

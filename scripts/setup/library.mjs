@@ -1,0 +1,198 @@
+/** Step three: the training library, pinned from Maven or the user's own, under native/runtime/<variant>/. */
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { runCommand } from './command.mjs';
+import { CommandFailed, SetupError } from './errors.mjs';
+import { readJson, replaceFolder, sha256File, temporarySibling, writeJson } from './files.mjs';
+import { currentPath, runtimeFolder } from './paths.mjs';
+import { probeLibrary } from './probe.mjs';
+import { replaceSoname } from './soname.mjs';
+
+/**
+ * @typedef {import('./choice.mjs').Runtime} Runtime
+ * @typedef {import('./choice.mjs').Choice} Choice
+ * @typedef {{ library: string, version: string, source: string, origin: unknown,
+ *   files: Record<string, { size: number, sha256: string }> }} Manifest
+ *   a variant folder's `manifest.json`: `origin` is what it was made from (the pinned checksums, or the user's file), `files` what
+ *   lies there since, checksums after the change of the SONAME
+ */
+
+/** A fixed plugin version: Maven's default changes from release to release. */
+const unpackGoal = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack';
+
+const libraryName = process.platform === 'darwin' ? 'libort_trainer.dylib' : 'libort_trainer.so.1';
+
+/** @param {string} variant */
+const variantFolder = (variant) => join(runtimeFolder, variant);
+
+/** @param {string} variant @returns {Manifest | undefined} */
+export const readManifest = (variant) => readJson(join(variantFolder(variant), 'manifest.json'));
+
+/** What the variant's folder must have been made from to be up to date. @param {Runtime} runtime @param {Choice} choice */
+function currentOrigin(runtime, choice) {
+  if (choice.library === undefined) return runtime.variants[choice.variant]?.files;
+  const { size, mtimeMs } = statSync(choice.library, { throwIfNoEntry: false }) ?? {};
+  return { path: choice.library, size, mtimeMs };
+}
+
+/** Whether the variant's files lie there, by size; `npm run doctor` compares the checksums. @param {Runtime} runtime @param {Choice} choice */
+export function variantIsReady(runtime, choice) {
+  const manifest = readManifest(choice.variant);
+  if (manifest === undefined) return false;
+  const complete = Object.entries(manifest.files).every(
+    ([name, { size }]) => statSync(join(variantFolder(choice.variant), name), { throwIfNoEntry: false })?.size === size,
+  );
+  // A library of the user's own that has been deleted since goes on living in its copy.
+  const deleted = choice.library !== undefined && choice.library === manifest.source && !existsSync(choice.library);
+  return complete && (deleted || isDeepStrictEqual(manifest.origin, currentOrigin(runtime, choice)));
+}
+
+/** @param {Manifest} manifest @param {Choice} choice */
+function describeCurrent(manifest, { variant, wish }) {
+  const { library, version, source, files } = manifest;
+  return { library: `${variant}/${library}`, variant, version, source, sha256: files[library]?.sha256, wish };
+}
+
+/** @param {Runtime} runtime @param {Choice} choice */
+export function libraryIsCurrent(runtime, choice) {
+  const manifest = readManifest(choice.variant);
+  return (
+    variantIsReady(runtime, choice) &&
+    manifest !== undefined &&
+    isDeepStrictEqual(readJson(currentPath), describeCurrent(manifest, choice))
+  );
+}
+
+/** Makes the variant's folder unless it is ready, then names it in current.json. @param {Runtime} runtime @param {Choice} choice */
+export async function prepareLibrary(runtime, choice) {
+  const folder = variantFolder(choice.variant);
+  if (!variantIsReady(runtime, choice)) {
+    const work = temporarySibling(folder);
+    rmSync(work, { recursive: true, force: true });
+    mkdirSync(work, { recursive: true });
+    try {
+      const source = choice.library ?? 'maven';
+      const origin = currentOrigin(runtime, choice);
+      await (choice.library === undefined
+        ? unpackPinned(runtime, choice.variant, work)
+        : copyOwn(choice.library, work));
+      const version = await checkTraining(join(work, libraryName), source);
+      writeJson(join(work, 'manifest.json'), { library: libraryName, version, source, origin, files: listFiles(work) });
+      replaceFolder(work, folder);
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
+  }
+  writeJson(currentPath, describeCurrent(/** @type {Manifest} */ (readManifest(choice.variant)), choice));
+}
+
+/** @param {Runtime} runtime @param {string} variant @param {string} work an empty folder */
+async function unpackPinned(runtime, variant, work) {
+  const pinned = runtime.variants[variant]?.files ?? {};
+  // Maven leaves markers where it runs, and a pom.xml there would come in: a folder of its own, deleted afterwards.
+  const maven = join(work, 'maven');
+  mkdirSync(maven);
+  const includes = Object.keys(pinned).map((name) => `**/${name}`);
+  const args = [
+    '-B',
+    '-Dstyle.color=never',
+    unpackGoal,
+    `-Dartifact=${runtime.artifact}:jar:${variant}`,
+    `-DoutputDirectory=${maven}`,
+  ];
+  await runCommand('mvn', [...args, `-Dmdep.unpack.includes=${includes.join(',')}`], { cwd: maven });
+  for (const [name, expected] of Object.entries(pinned)) {
+    const file = join(maven, 'org', 'bytedeco', 'onnxruntime', variant, name);
+    const sha256 = existsSync(file) ? sha256File(file) : 'no such file';
+    if (sha256 !== expected) {
+      throw new SetupError(
+        `${name} of ${runtime.artifact}:jar:${variant} is not the pinned one: expected SHA-256 ${expected}, got ${sha256}. ` +
+          'Delete org/bytedeco/onnxruntime in your local Maven repository (~/.m2/repository) and run setup again.',
+      );
+    }
+    renameSync(file, join(work, name));
+  }
+  rmSync(maven, { recursive: true });
+  giveOwnName(join(work, 'libonnxruntime.so.1'), join(work, libraryName));
+  rmSync(join(work, 'libonnxruntime.so.1'));
+}
+
+/** @param {string} library @param {string} work */
+async function copyOwn(library, work) {
+  const stat = statSync(library, { throwIfNoEntry: false });
+  if (!stat?.isFile()) {
+    const found = stat === undefined ? 'there is no such file' : 'that is not a file';
+    throw new SetupError(
+      `ORTUNE_ORT_LIBRARY=${library}: ${found}. Set it to the shared library itself (libonnxruntime.so.1.24.1).`,
+    );
+  }
+  if (!isSharedLibrary(library)) {
+    throw new SetupError(
+      `ORTUNE_ORT_LIBRARY=${library}: this is not a shared library for ${process.platform}-${process.arch}. Set it to libonnxruntime itself.`,
+    );
+  }
+  giveOwnName(library, join(work, libraryName));
+  for (const name of readdirSync(dirname(library))) {
+    if (/^libonnxruntime_providers_\w+\.(so|dylib)$/.test(name)) {
+      copyFileSync(join(dirname(library), name), join(work, name), constants.COPYFILE_FICLONE);
+    }
+  }
+}
+
+/** Whether the file's header says so, and for this processor. @param {string} file */
+function isSharedLibrary(file) {
+  const start = Buffer.alloc(20);
+  const descriptor = openSync(file, 'r');
+  readSync(descriptor, start, 0, start.length, 0);
+  closeSync(descriptor);
+  if (process.platform !== 'linux') return start.readUInt32LE(0) === 0xfeedfacf; // Mach-O, 64 bits
+  // ELF: magic, at byte 16 the type (3, shared object), at byte 18 the machine (62 x86-64, 183 AArch64).
+  const isElf = start.toString('latin1', 0, 4) === '\x7fELF';
+  return isElf && start.readUInt16LE(16) === 3 && start.readUInt16LE(18) === (process.arch === 'arm64' ? 183 : 62);
+}
+
+/** @param {string} from @param {string} to */
+function giveOwnName(from, to) {
+  const bytes = readFileSync(from);
+  // A Mach-O install name is part of what is signed: it stays as the user's build made it.
+  if (process.platform === 'linux' && !bytes.includes('libort_trainer.so')) replaceSoname(bytes, from);
+  writeFileSync(to, bytes, { mode: 0o755 });
+}
+
+/** @param {string} library @param {string} source @returns {Promise<string>} its version */
+async function checkTraining(library, source) {
+  const facts = await probeLibrary(library).catch((error) => {
+    if (!(error instanceof CommandFailed)) throw error;
+    throw new SetupError(`the training library (${source}) cannot be loaded: ${error.reason}`);
+  });
+  if (!facts.hasTraining) {
+    throw new SetupError(
+      `${source}: this is ONNX Runtime ${facts.version} without the training API, so it cannot train. Unset ORTUNE_ORT_LIBRARY to use the ` +
+        'pinned library, or build ONNX Runtime with --enable_training_apis.',
+    );
+  }
+  return facts.version;
+}
+
+/** @param {string} folder @returns {Manifest['files']} */
+function listFiles(folder) {
+  const names = readdirSync(folder);
+  return Object.fromEntries(
+    names.map((name) => [name, { size: statSync(join(folder, name)).size, sha256: sha256File(join(folder, name)) }]),
+  );
+}

@@ -1,0 +1,34 @@
+/**
+ * Opens a library through the addon in a process of its own, so that one which crashes takes only that process along.
+ * Started as a program it does the opening: `node probe.mjs ADDON LIBRARY [--cuda]`, JSON on the last line of its output.
+ */
+import { fileURLToPath } from 'node:url';
+import { runCommand } from './command.mjs';
+import { addonPath } from './paths.mjs';
+
+/**
+ * @typedef {{ version: string, hasTraining: boolean, providers: string[], cudaFailure?: string | null }} LibraryFacts
+ *   `cudaFailure` is there when it was asked for: what CUDA said when it was started, or null when it works
+ */
+
+const program = fileURLToPath(import.meta.url);
+
+/** @param {string} library @param {{ cuda?: boolean }} [options] @returns {Promise<LibraryFacts>} */
+export async function probeLibrary(library, options = {}) {
+  const output = await runCommand(process.execPath, [program, addonPath, library, ...(options.cuda ? ['--cuda'] : [])]);
+  return JSON.parse(output.trim().split('\n').at(-1) ?? '');
+}
+
+if (process.argv[1] === program) {
+  const [addonFile = '', library = '', cuda] = process.argv.slice(2);
+  const addon = { exports: /** @type {any} */ ({}) };
+  try {
+    process.dlopen(addon, addonFile);
+    const { version, hasTraining, providers } = addon.exports.loadRuntime(library);
+    const cudaFailure = cuda ? { cudaFailure: (await addon.exports.probeCuda({})) ?? null } : {};
+    console.log(JSON.stringify({ version, hasTraining, providers, ...cudaFailure }));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,119 @@
+import { dirname, join, resolve } from 'node:path';
+import {
+  ADAM_DEFAULTS,
+  buildArtifacts,
+  buildResNet,
+  encodeModel,
+  headOnly,
+  INPUT_NORMALISATIONS,
+  type InputNormalisationName,
+  type Model,
+  RESNET_DEFAULTS,
+  type ResNetOptions,
+  summarise,
+  wholeNetwork,
+} from '../../onnx/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { writeFiles } from '../write-files.ts';
+import type { Command } from './run.ts';
+
+interface Options {
+  depth: number;
+  width: number;
+  strideIn: '3x3' | '1x1';
+  classes: number;
+  imageSize: number;
+  inputNorm: InputNormalisationName;
+  seed: number;
+  out: string;
+  artifacts: string | undefined;
+  stage: 'one' | 'two' | undefined;
+  bn: 'live' | 'frozen' | undefined;
+}
+
+export const buildGraphCommand: Command<Options> = {
+  usage: 'npm run build-graph -- [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
+  flags: (parser) =>
+    parser.options({
+      depth: { type: 'number', default: RESNET_DEFAULTS.depth, describe: 'Weighted layers' },
+      width: { type: 'number', default: RESNET_DEFAULTS.width, describe: 'Factor on the channels of the four stages' },
+      'stride-in': {
+        choices: ['3x3', '1x1'] as const,
+        default: RESNET_DEFAULTS.strideIn,
+        describe: 'Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA',
+      },
+      classes: { type: 'number', default: RESNET_DEFAULTS.classes, describe: 'Classes of the head' },
+      'image-size': {
+        type: 'number',
+        default: RESNET_DEFAULTS.imageSize,
+        describe: 'Side of the input, a multiple of 32',
+      },
+      'input-norm': {
+        choices: Object.keys(INPUT_NORMALISATIONS),
+        default: RESNET_DEFAULTS.inputNorm,
+        describe: 'Pixels as the pretrained weights expect them',
+      },
+      seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
+      out: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'File to write' },
+      artifacts: { type: 'string', describe: "Folder for a stage's training artifacts too" },
+      stage: { choices: ['one', 'two'] as const, describe: 'Stage of the artifacts: the head, or the whole network' },
+      bn: {
+        choices: ['live', 'frozen'] as const,
+        describe: 'BatchNorm of the artifacts; frozen in stage one, live in two',
+      },
+    }) as never,
+  handle: async (args) => {
+    if ((args.artifacts === undefined) !== (args.stage === undefined)) {
+      throw new OrtuneError(
+        'OPTION',
+        'expected --artifacts DIR and --stage one|two together, received only one of them.',
+      );
+    }
+    if (args.bn !== undefined && args.artifacts === undefined) {
+      throw new OrtuneError('OPTION', '--bn: expected with --artifacts only; the graph itself does not depend on it.');
+    }
+    const { depth, width, strideIn, classes, imageSize, inputNorm, seed } = args;
+    const model = buildResNet({
+      depth: depth as ResNetOptions['depth'],
+      width,
+      strideIn,
+      classes,
+      imageSize,
+      inputNorm,
+      seed,
+    });
+    const bytes = encodeModel(model);
+    await writeFiles(dirname(resolve(args.out)), { [resolve(args.out)]: bytes });
+    console.log(describe(model, bytes.byteLength, args.out));
+    if (args.artifacts !== undefined) {
+      await writeFiles(args.artifacts, artifactFiles(model, args));
+      console.log(`Training artifacts of stage ${args.stage}: ${args.artifacts}`);
+    }
+  },
+};
+
+function artifactFiles(model: Model, { stage, bn, artifacts }: Options): Record<string, Uint8Array> {
+  const plan =
+    stage === 'one' ? headOnly(bn ?? 'frozen', ADAM_DEFAULTS) : wholeNetwork(model, bn ?? 'live', ADAM_DEFAULTS);
+  const { trainingModel, evalModel, optimizerModel, checkpoint } = buildArtifacts(model, plan);
+  const file = (name: string) => join(artifacts as string, name);
+  return {
+    [file('training_model.onnx')]: trainingModel,
+    [file('eval_model.onnx')]: evalModel,
+    [file('optimizer_model.onnx')]: optimizerModel,
+    [file('checkpoint')]: checkpoint,
+  };
+}
+
+function describe(model: Model, bytes: number, file: string): string {
+  const { layers, parameters, statistics, multiplyAdds } = summarise(model.graph);
+  const count = (value: number) => value.toLocaleString('en-US');
+  return [
+    `Layers: ${layers.convolutions} convolutions, ${layers.batchNorms} BatchNorms, ${layers.linear} fully connected`,
+    `Parameters: ${count(parameters)} (and ${count(statistics)} running statistics)`,
+    `Multiply-adds: ${count(multiplyAdds)} per picture`,
+    `Bytes: ${count(bytes)}`,
+    `Saved: ${file}`,
+  ].join('\n');
+}

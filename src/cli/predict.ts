@@ -1,0 +1,51 @@
+import { OrtuneError } from '../errors.ts';
+import { Classifier } from '../inference/index.ts';
+import { listPictures } from '../inference/list-pictures.ts';
+import { FINETUNE_DEFAULTS } from '../training/options.ts';
+import type { Command } from './run.ts';
+
+interface Options {
+  model: string;
+  top: number;
+  json: boolean;
+  threads: number | undefined;
+}
+
+export const predictCommand: Command<Options> = {
+  usage: 'npm run predict -- FILES|FOLDERS|GLOBS\n\nTells what is on pictures.',
+  positionals: 'some',
+  flags: (parser) =>
+    parser.options({
+      model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
+      top: { type: 'number', default: 5, describe: 'Classes to name for each picture' },
+      json: { type: 'boolean', default: false, describe: 'One JSON object a line' },
+      threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
+    }) as never,
+  handle: async ({ _: patterns, model, top, json, threads }) => {
+    if (!Number.isSafeInteger(top) || top < 1) {
+      throw new OrtuneError('OPTION', `--top: expected a whole number from 1 up, received ${top}`);
+    }
+    const files = await listPictures(patterns.map(String));
+    await using classifier = await Classifier.load(model, { threads });
+    let failed = 0;
+    for (const file of files) {
+      try {
+        const predictions = await classifier.predict(file, { top });
+        if (json) console.log(JSON.stringify({ file, predictions }));
+        else
+          console.log(
+            `${file}: ${predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(', ')}`,
+          );
+      } catch (error) {
+        if (!(error instanceof OrtuneError)) throw error;
+        // One broken picture among many should not hide the answers for the others.
+        failed++;
+        if (json) console.log(JSON.stringify({ file, error: error.message }));
+        else console.error(`Error: ${error.message}`);
+      }
+    }
+    if (failed > 0) process.exitCode = 1;
+  },
+};
+
+const percent = (probability: number) => `${(probability * 100).toFixed(1)} %`;

@@ -1,0 +1,115 @@
+/**
+ * From a picture file to pixels: EXIF orientation applied, CMYK, greyscale and 16-bit turned to 8-bit sRGB, transparency
+ * laid on white, the first frame of an animation; the short side scaled to a given size, then a square cut out.
+ */
+import { readFile } from 'node:fs/promises';
+import sharp, { type Sharp } from 'sharp';
+import { OrtuneError } from '../errors.ts';
+
+// Training has the cores to itself: one thread per picture, several pictures at a time. No picture is read twice in a
+// row, so libvips's cache would only hold memory.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** Sizes in pixels. Training and testing use the same, or they would see pictures at different scales. */
+export interface ImageTransform {
+  /** Side of the square that the network sees. */
+  readonly imageSize: number;
+  /** Length of the short side before the square is cut out. */
+  readonly resizeSize: number;
+}
+
+/** The usual ratio of crop to short side, 224 to 256, at any size. */
+export function imageTransform(imageSize: number): ImageTransform {
+  return { imageSize, resizeSize: Math.round(imageSize / 0.875) };
+}
+
+/** Where the square is cut: 0 is the left (top) edge, 1 just beyond the last place; and whether it is then mirrored. */
+export interface Crop {
+  readonly x: number;
+  readonly y: number;
+  readonly flip: boolean;
+}
+
+/**
+ * Decodes a picture to the square that the network is tested on, from the centre.
+ *
+ * @param source path or bytes of a picture
+ * @returns RGB, [imageSize, imageSize, 3]
+ * @throws OrtuneError `IMAGE_UNREADABLE` naming the file
+ */
+export function decodeCentre(source: string | Uint8Array, transform: ImageTransform): Promise<Uint8Array> {
+  return decodeCrop(source, transform, undefined);
+}
+
+/** As `decodeCentre`, with the square cut out where `crop` says. */
+export async function decodeCrop(
+  source: string | Uint8Array,
+  { imageSize, resizeSize }: ImageTransform,
+  crop: Crop | undefined,
+): Promise<Uint8Array> {
+  try {
+    const image = await open(source);
+    const { width, height } = (await image.metadata()).autoOrient;
+    const scale = resizeSize / Math.min(width, height);
+    const scaledWidth = Math.max(resizeSize, Math.round(width * scale));
+    const scaledHeight = Math.max(resizeSize, Math.round(height * scale));
+    const place = (room: number, at: number | undefined) => Math.floor(at === undefined ? room / 2 : at * (room + 1));
+    const room = scaledWidth - imageSize;
+    const left = place(room, crop?.x);
+    // With the crop known beforehand libvips scales only what is kept, however long the picture is. sharp mirrors before
+    // it cuts, in whatever order they are called, so the place is counted from the other side.
+    const square = toRgb(image, scaledWidth, scaledHeight).extract({
+      left: crop?.flip ? room - left : left,
+      top: place(scaledHeight - imageSize, crop?.y),
+      width: imageSize,
+      height: imageSize,
+    });
+    return await pixels(crop?.flip ? square.flop() : square);
+  } catch (error) {
+    const name = typeof source === 'string' ? source : 'The picture';
+    throw new OrtuneError('IMAGE_UNREADABLE', `${name} cannot be decoded: ${reasonOf(error)}.`, { cause: error });
+  }
+}
+
+/**
+ * Why a picture cannot be decoded, or `undefined` when it can: all of it is read, at a small scale.
+ * A changed byte inside a JPEG's data stays unseen, as to every decoder; a file cut short does not.
+ */
+export async function findDefect(file: string): Promise<string | undefined> {
+  try {
+    await pixels(toRgb(await open(file), 32, 32));
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+async function open(source: string | Uint8Array): Promise<Sharp> {
+  const bytes = typeof source === 'string' ? await readFile(source) : source;
+  if (bytes.length === 0) throw new Error('the file is empty');
+  // "error" stops at files cut short; "warning" would also stop at odd metadata that every other program reads past.
+  return sharp(bytes, { failOn: 'error' });
+}
+
+function toRgb(image: Sharp, width: number, height: number): Sharp {
+  return image
+    .autoOrient()
+    .resize(width, height, { fit: 'fill' })
+    .flatten({ background: 'white' })
+    .toColourspace('srgb');
+}
+
+async function pixels(image: Sharp): Promise<Uint8Array> {
+  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new Error(`it has ${info.channels} channels where RGB has 3`);
+  return data;
+}
+
+/** The decoder's words without its prefixes and repetitions. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('syscall' in error && 'code' in error) return `the file cannot be read (${error.code})`;
+  const lines = error.message.split('\n').filter((line) => !line.startsWith('source: bad seek'));
+  return (lines[0] ?? error.message).replace(/^Input buffer (?=contains|has)/, 'it ').replace(/\.$/, '');
+}

@@ -1,0 +1,32 @@
+import { stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { glob } from 'tinyglobby';
+import { IMAGE_EXTENSIONS } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
+
+/**
+ * The picture files that a user's words stand for, each once: files as they are, folders with all that lies below
+ * them, patterns such as `'photos/*.jpg'` expanded here for shells that don't.
+ *
+ * @throws OrtuneError `PICTURES_NOT_FOUND` for a word that stands for nothing
+ */
+export async function listPictures(words: readonly string[]): Promise<string[]> {
+  const files = new Set<string>();
+  for (const word of words) {
+    const found = await stat(word).catch(() => undefined);
+    const named = found?.isFile() ? [word] : await (found ? inFolder(word) : glob(word, { expandDirectories: false }));
+    if (named.length === 0) {
+      throw new OrtuneError(
+        'PICTURES_NOT_FOUND',
+        `expected a picture, a folder of pictures or a pattern, but "${word}" stands for no file.`,
+      );
+    }
+    for (const file of named.sort()) files.add(file);
+  }
+  return [...files];
+}
+
+async function inFolder(folder: string): Promise<string[]> {
+  const files = await glob('**/*', { cwd: folder });
+  return files.filter((file) => IMAGE_EXTENSIONS.has(extname(file).toLowerCase())).map((file) => join(folder, file));
+}

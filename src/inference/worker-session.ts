@@ -1,0 +1,108 @@
+import { Worker } from 'node:worker_threads';
+import { OrtuneError } from '../errors.ts';
+import type { Tensor } from '../runtime/index.ts';
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** What the worker is asked and answers, by running number. */
+export interface WorkerRequest {
+  readonly id: number;
+  readonly feeds: Feeds;
+}
+export type WorkerReply =
+  | { readonly ready: ModelInfo }
+  | { readonly failed: string }
+  | { readonly id: number; readonly outputs: Feeds }
+  | { readonly id: number; readonly failed: string };
+
+/** What a model says about itself. */
+export interface ModelInfo {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly inputs: readonly { readonly name: string; readonly dims: readonly (number | string)[] }[];
+}
+
+export interface WorkerSetup {
+  /** Path or bytes of the model. */
+  readonly model: string | Uint8Array;
+  readonly threads: number | undefined;
+}
+
+/**
+ * An onnxruntime-node session on a thread of its own: its `run` is synchronous behind the promise that it gives, and
+ * would hold up the event loop for as long as the model computes.
+ */
+export class InferenceWorker {
+  readonly info: ModelInfo;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve(outputs: Feeds): void; reject(error: Error): void }>();
+  #nextId = 0;
+  #closed: Error | undefined;
+
+  private constructor(worker: Worker, info: ModelInfo) {
+    this.#worker = worker;
+    this.info = info;
+    worker.on('message', (reply: WorkerReply) => this.#settle(reply));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new OrtuneError('MODEL_CLOSED', 'the model has been closed')));
+  }
+
+  /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
+  static async create(
+    model: string | Uint8Array,
+    options: { threads?: number | undefined } = {},
+  ): Promise<InferenceWorker> {
+    const worker = new Worker(workerEntry(), {
+      workerData: { model, threads: options.threads } satisfies WorkerSetup,
+    });
+    const reply = await new Promise<WorkerReply>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    if ('ready' in reply) return new InferenceWorker(worker, reply.ready);
+    await worker.terminate();
+    throw new OrtuneError('MODEL_INVALID', 'failed' in reply ? reply.failed : 'the model did not load');
+  }
+
+  /** Runs the model once. Several calls may be under way; they are answered in order. */
+  run(feeds: Feeds): Promise<Feeds> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, feeds } satisfies WorkerRequest);
+    });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  #settle(reply: WorkerReply): void {
+    if (!('id' in reply)) return;
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if ('failed' in reply) waiting?.reject(new OrtuneError('MODEL_RUN', reply.failed));
+    else waiting?.resolve(reply.outputs);
+  }
+
+  #fail(error: Error): void {
+    this.#closed ??= error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/**
+ * The module that the worker starts with. Run from source it is TypeScript, which a worker cannot load before tsx is
+ * registered on its own thread: the main thread's loader does not reach it.
+ */
+function workerEntry(): URL {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./worker.js', import.meta.url);
+  const module = (name: string) => JSON.stringify(import.meta.resolve(name));
+  const code = `import { register } from ${module('tsx/esm/api')}; register(); await import(${module('./worker.ts')});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+}

@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { decodeModel } from '../../onnx/index.ts';
+import type { Tensor } from '../runtime/index.ts';
+import type { Feeds, WorkerReply, WorkerRequest, WorkerSetup } from './worker-session.ts';
+
+const { model, threads } = workerData as WorkerSetup;
+const port = parentPort as NonNullable<typeof parentPort>;
+const answer = (reply: WorkerReply, moved: ArrayBuffer[] = []) => port.postMessage(reply, moved);
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+try {
+  const bytes = typeof model === 'string' ? await readFile(model) : model;
+  const { graph, metadata } = decodeModel(bytes);
+  const session = await InferenceSession.create(bytes, {
+    graphOptimizationLevel: 'all',
+    executionProviders: ['cpu'],
+    ...(threads && { intraOpNumThreads: threads }),
+  });
+  port.on('message', async ({ id, feeds }: WorkerRequest) => {
+    try {
+      const outputs = await session.run(
+        Object.fromEntries(
+          Object.entries(feeds).map(([name, { type, dims, data }]) => [name, new OrtTensor(type, data, dims)]),
+        ),
+      );
+      const plain: Feeds = Object.fromEntries(
+        Object.entries(outputs).map(([name, { type, dims, data }]) => [name, { type, dims, data } as Tensor]),
+      );
+      answer({ id, outputs: plain });
+    } catch (error) {
+      answer({ id, failed: message(error) });
+    }
+  });
+  answer({ ready: { metadata, inputs: graph.inputs.map(({ name, dims }) => ({ name, dims })) } });
+} catch (error) {
+  answer({ failed: message(error) });
+}

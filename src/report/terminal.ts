@@ -1,0 +1,106 @@
+import cliProgress from 'cli-progress';
+import type { TrainingEvent } from '../training/index.ts';
+import { formatReport } from '../weights/index.ts';
+
+const TASKS = {
+  check: 'Checking pictures',
+  features: 'Computing features',
+  train: 'Training',
+  test: 'Testing',
+} as const;
+
+/** The tutorial prints every hundredth batch, the first included. */
+const BATCHES_PER_LINE = 100;
+
+export interface TerminalOptions {
+  /** Names of weights too, not only their counts. */
+  readonly verbose?: boolean;
+}
+
+/**
+ * Shows a run: lines on standard output (the tutorial's own for batches and tests), and on a terminal a bar with
+ * pictures per second and the time left on standard error.
+ */
+export class TerminalReport {
+  readonly #verbose: boolean;
+  readonly #bars: cliProgress.MultiBar | undefined;
+  #bar: cliProgress.SingleBar | undefined;
+  #task = '';
+  #began = 0;
+
+  constructor({ verbose = false }: TerminalOptions = {}) {
+    this.#verbose = verbose;
+    if (!process.stderr.isTTY) return;
+    const format = '{task} {bar} {value}/{total} | {rate} img/s | {eta_formatted} left';
+    this.#bars = new cliProgress.MultiBar(
+      { format, clearOnComplete: true, hideCursor: true, stream: process.stderr },
+      cliProgress.Presets.shades_classic,
+    );
+  }
+
+  readonly handle = (event: TrainingEvent): void => {
+    switch (event.type) {
+      case 'dataset': {
+        const { kind, split, classes, train, test, warnings } = event.dataset;
+        this.line(
+          `Data: ${kind}, split ${split}: ${classes.length} classes, ${train.length} to train, ${test.length} to test`,
+        );
+        for (const warning of warnings) this.line(`Note: ${warning}`);
+        break;
+      }
+      case 'bad-images':
+        for (const { file, reason } of event.images) this.line(`Left out: ${file}: ${reason}`);
+        this.line(`${event.images.length} broken pictures left out`);
+        break;
+      case 'weights':
+        this.line(formatReport(event.report, { verbose: this.#verbose }));
+        break;
+      case 'device':
+        this.line(`Device: ${event.device}, ${event.threads} threads (${event.reason})`);
+        break;
+      case 'progress':
+        this.#progress(event);
+        break;
+      case 'batch':
+        if (event.batch % BATCHES_PER_LINE === 0) {
+          this.line(`Pass:${event.pass}, Batch:${event.batch}, ${costAndAccuracy(event)}`);
+        }
+        break;
+      case 'test':
+        this.line(`Test:${event.pass}, ${costAndAccuracy(event)}`);
+        break;
+      case 'saved':
+        this.close();
+        this.line(`Saved: ${event.folder} (${event.seconds.toFixed(1)} s)`);
+        break;
+    }
+  };
+
+  line(text: string): void {
+    // A line written past the bars would be torn apart by their next redraw.
+    if (this.#bar && process.stdout.isTTY) this.#bars?.log(`${text}\n`);
+    else process.stdout.write(`${text}\n`);
+  }
+
+  /** Removes the bar; call it when a run ends, however it does. */
+  close(): void {
+    this.#bars?.stop();
+    this.#bar = undefined;
+  }
+
+  #progress({ task, pass, done, total }: Extract<TrainingEvent, { type: 'progress' }>): void {
+    if (!this.#bars) return;
+    const name = pass === undefined ? TASKS[task] : `${TASKS[task]}, pass ${pass}`;
+    if (name !== this.#task) {
+      if (this.#bar) this.#bars.remove(this.#bar);
+      this.#bar = this.#bars.create(total, 0, { task: name, rate: '-' });
+      this.#task = name;
+      this.#began = performance.now();
+    }
+    const rate = (done / (performance.now() - this.#began)) * 1000;
+    this.#bar?.update(done, { rate: Number.isFinite(rate) ? rate.toFixed(0) : '-' });
+  }
+}
+
+const costAndAccuracy = ({ cost, accuracy }: { cost: number; accuracy: number }) =>
+  `Cost:${cost.toFixed(5)}, Accuracy:${accuracy.toFixed(5)}`;

@@ -1,0 +1,6 @@
+export { CheckpointState } from './checkpoint-state.ts';
+export { type LocatedLibrary, locateLibrary } from './locate.ts';
+export type { CudaOptions, SessionOptions } from './options.ts';
+export { Runtime } from './runtime.ts';
+export type { Tensor, TensorType } from './tensor.ts';
+export { type Tensors, TrainingSession, type TrainingSessionSource } from './training-session.ts';

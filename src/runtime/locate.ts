@@ -1,0 +1,61 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { OrtuneError } from '../errors.ts';
+
+/** The library that `npm run setup` has put in place. */
+export interface LocatedLibrary {
+  /** Absolute path of the shared library. */
+  readonly libraryPath: string;
+  /** Which build it is: `linux-x86_64`, `linux-x86_64-gpu`, ..., or `custom` for a user's own. */
+  readonly variant: string;
+}
+
+const RUNTIME_FOLDER = fileURLToPath(new URL('../../native/runtime/', import.meta.url));
+
+/**
+ * Reads `current.json` of the runtime folder, which setup writes:
+ * `{ library, variant, version, source }`, `library` relative to that folder or absolute, `source` `'maven'` or the
+ * path that was given as `ORTUNE_ORT_LIBRARY`.
+ *
+ * @throws OrtuneError `SETUP_NEEDED` when setup has not run, or has run with another `ORTUNE_ORT_LIBRARY`
+ */
+export function locateLibrary(
+  folder: string = RUNTIME_FOLDER,
+  wanted: string | undefined = process.env['ORTUNE_ORT_LIBRARY'],
+): LocatedLibrary {
+  const file = resolve(folder, 'current.json');
+  if (!existsSync(file)) {
+    throw new OrtuneError('SETUP_NEEDED', `the training library is not set up (no ${file}); run \`npm run setup\``);
+  }
+  const { library, variant, source } = readCurrent(file);
+  if (wanted && (source === 'maven' || resolve(source) !== resolve(wanted))) {
+    const using = source === 'maven' ? 'the library that setup fetched' : source;
+    throw new OrtuneError(
+      'SETUP_NEEDED',
+      `ORTUNE_ORT_LIBRARY is ${wanted}, but ${using} is set up; run \`npm run setup\` with ORTUNE_ORT_LIBRARY set`,
+    );
+  }
+  const libraryPath = resolve(folder, library);
+  if (!existsSync(libraryPath)) {
+    throw new OrtuneError('SETUP_NEEDED', `${file} names ${libraryPath}, which is not there; run \`npm run setup\``);
+  }
+  return { libraryPath, variant };
+}
+
+function readCurrent(file: string): { library: string; variant: string; source: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new OrtuneError('SETUP_NEEDED', `cannot read ${file}; run \`npm run setup\` to write it anew`, { cause });
+  }
+  const { library, variant, source } = (value ?? {}) as Record<string, unknown>;
+  if (typeof library !== 'string' || typeof variant !== 'string' || typeof source !== 'string') {
+    throw new OrtuneError(
+      'SETUP_NEEDED',
+      `${file} lacks library, variant or source; run \`npm run setup\` to write it anew`,
+    );
+  }
+  return { library, variant, source };
+}

@@ -1,0 +1,68 @@
+import { OrtuneError } from '../errors.ts';
+import { type Addon, asOrtuneError, callNative, loadAddon } from './addon.ts';
+import { locateLibrary } from './locate.ts';
+import { type CudaOptions, toNativeCuda } from './options.ts';
+
+/** The ONNX Runtime library of this process. There is one: it is loaded once and stays. */
+export class Runtime {
+  /** Of ONNX Runtime, e.g. `1.24.1`. */
+  readonly version: string;
+  /** Absolute path, symbolic links resolved. */
+  readonly libraryPath: string;
+  /** Which build it is: `linux-x86_64`, `linux-x86_64-gpu`, ..., or `custom`. */
+  readonly variant: string;
+  /** Whether the build can train; without that, loading a checkpoint fails with `NO_TRAINING_API`. */
+  readonly hasTraining: boolean;
+  /** Execution providers that the build knows, e.g. `CPUExecutionProvider`; the machine may still lack what one needs. */
+  readonly providers: readonly string[];
+  /** The addon, for the other classes of this folder. */
+  readonly addon: Addon;
+
+  static #loaded: Runtime | undefined;
+
+  private constructor(libraryPath: string, variant: string) {
+    this.addon = loadAddon();
+    const info = this.addon.loadRuntime(libraryPath);
+    this.version = info.version;
+    this.libraryPath = info.libraryPath;
+    this.hasTraining = info.hasTraining;
+    this.providers = info.providers;
+    this.variant = variant;
+  }
+
+  /**
+   * Loads a library, or returns the one that is loaded.
+   *
+   * @param libraryPath a library of one's own; without it, the loaded one, else the one that `npm run setup` put in place
+   * @throws OrtuneError `SETUP_NEEDED`, `ADDON_NOT_LOADED`, `RUNTIME_NOT_LOADED` (no usable library), or
+   *   `RUNTIME_ALREADY_LOADED` (this process uses another one)
+   */
+  static load(libraryPath?: string): Runtime {
+    if (libraryPath === undefined && Runtime.#loaded) return Runtime.#loaded;
+    const located = libraryPath === undefined ? locateLibrary() : { libraryPath, variant: 'custom' };
+    try {
+      const runtime = new Runtime(located.libraryPath, located.variant);
+      Runtime.#loaded ??= runtime;
+      return Runtime.#loaded;
+    } catch (error) {
+      throw asOrtuneError(error);
+    }
+  }
+
+  /** Seeds ONNX Runtime's own random numbers (dropout and the like). An integer. */
+  setSeed(seed: number): void {
+    if (!Number.isSafeInteger(seed)) {
+      throw new OrtuneError('INVALID_ARGUMENT', `the seed must be an integer, but is ${seed}`);
+    }
+    try {
+      this.addon.setSeed(seed);
+    } catch (error) {
+      throw asOrtuneError(error);
+    }
+  }
+
+  /** Tries to set up the CUDA provider. Resolves to `null` when that works, else to the reason. */
+  probeCuda(options: CudaOptions = {}): Promise<string | null> {
+    return callNative(() => this.addon.probeCuda(toNativeCuda(options)));
+  }
+}

@@ -1,0 +1,146 @@
+import { callNative, type NativeSession } from './addon.ts';
+import type { CheckpointState } from './checkpoint-state.ts';
+import { type SessionOptions, toNativeOptions } from './options.ts';
+import { Runtime } from './runtime.ts';
+import { fromNative, type NativeTensor, type Tensor, toNative } from './tensor.ts';
+
+export interface TrainingSessionSource {
+  readonly checkpointState: CheckpointState;
+  /** Paths for all models, or bytes (which are copied) for all. */
+  readonly trainModel: string | Uint8Array;
+  /** Needed for `evalStep` and `exportModelForInferencing`. */
+  readonly evalModel?: string | Uint8Array | undefined;
+  /** Needed for `optimizerStep` and the learning rate. */
+  readonly optimizerModel?: string | Uint8Array | undefined;
+  readonly options?: SessionOptions;
+}
+
+/** Tensors by the name of the input or output. */
+export type Tensors = Record<string, Tensor>;
+
+/**
+ * Trains the parameters of a `CheckpointState`, of which it changes the values in place.
+ *
+ * Steps run one after another on a thread of their own. What is fed is checked against the model and copied before
+ * the call returns, so its memory can be used again at once. Label *values* are not checked: a label that is no class
+ * of the model reads memory that is not the tensor's. All calls throw `DISPOSED` after `dispose()`.
+ */
+export class TrainingSession {
+  readonly trainInputNames: readonly string[];
+  readonly trainOutputNames: readonly string[];
+  /** Empty without an eval model, as are `evalOutputNames`. */
+  readonly evalInputNames: readonly string[];
+  readonly evalOutputNames: readonly string[];
+  readonly #native: NativeSession;
+
+  private constructor(native: NativeSession) {
+    this.#native = native;
+    this.trainInputNames = native.trainInputNames();
+    this.trainOutputNames = native.trainOutputNames();
+    this.evalInputNames = native.evalInputNames();
+    this.evalOutputNames = native.evalOutputNames();
+  }
+
+  /**
+   * Opens a session. A state has one session at a time. The learning rate is 0.001 at first.
+   *
+   * @throws OrtuneError `STATE_IN_USE`, `FILE_NOT_FOUND`, `INVALID_MODEL`, `INVALID_ARGUMENT`, or `ORT_FAILED` with
+   *   ONNX Runtime's reason
+   */
+  static async create(source: TrainingSessionSource): Promise<TrainingSession> {
+    const { checkpointState, trainModel, evalModel, optimizerModel, options = {} } = source;
+    const models = {
+      train: trainModel,
+      ...(evalModel !== undefined && { eval: evalModel }),
+      ...(optimizerModel !== undefined && { optimizer: optimizerModel }),
+    };
+    return new TrainingSession(
+      await callNative(() =>
+        Runtime.load().addon.createSession(checkpointState.native, models, toNativeOptions(options)),
+      ),
+    );
+  }
+
+  /**
+   * Forward and backward: adds the gradients to those of earlier steps (a sum, not a mean) and returns the outputs.
+   *
+   * @throws OrtuneError `MISSING_INPUT`, `UNKNOWN_INPUT`, `INVALID_TENSOR`, `INPUT_TYPE`, `INPUT_SHAPE`, `ORT_FAILED`
+   */
+  async trainStep(feeds: Tensors): Promise<Tensors> {
+    const outputs = await callNative(() => this.#native.trainStep(toNativeFeeds('the train step', feeds)));
+    return named(this.trainOutputNames, outputs);
+  }
+
+  /** Forward only, by the eval model. @throws OrtuneError as `trainStep`, and `NO_EVAL_MODEL` */
+  async evalStep(feeds: Tensors): Promise<Tensors> {
+    const outputs = await callNative(() => this.#native.evalStep(toNativeFeeds('the eval step', feeds)));
+    return named(this.evalOutputNames, outputs);
+  }
+
+  /** Updates the parameters by the gradients, which it leaves as they are. @throws OrtuneError `NO_OPTIMIZER_MODEL` */
+  optimizerStep(): Promise<void> {
+    return callNative(() => this.#native.optimizerStep());
+  }
+
+  /** Lets the next train step replace the gradients instead of adding to them. */
+  lazyResetGrad(): Promise<void> {
+    return callNative(() => this.#native.lazyResetGrad());
+  }
+
+  /** @throws OrtuneError `INVALID_ARGUMENT`, `NO_OPTIMIZER_MODEL` */
+  setLearningRate(rate: number): Promise<void> {
+    return callNative(() => this.#native.setLearningRate(rate));
+  }
+
+  /** The rate as a 32-bit float: 0.1 is 0.10000000149011612. @throws OrtuneError `NO_OPTIMIZER_MODEL` */
+  getLearningRate(): Promise<number> {
+    return callNative(() => this.#native.getLearningRate());
+  }
+
+  /** Number of elements of all parameters, or of the trained ones. */
+  parametersSize(trainableOnly: boolean): Promise<number> {
+    return callNative(() => this.#native.parametersSize(trainableOnly));
+  }
+
+  /** A copy of all parameters (or the trained ones) one after another, in the order of the training model's inputs. */
+  async copyParametersToBuffer(trainableOnly: boolean): Promise<Float32Array> {
+    const { data } = await callNative(() => this.#native.copyParametersToBuffer(trainableOnly));
+    return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  }
+
+  /** The reverse of `copyParametersToBuffer`. @throws OrtuneError `INVALID_TENSOR` when the length is another */
+  copyBufferToParameters(buffer: Float32Array, trainableOnly: boolean): Promise<void> {
+    return callNative(() => {
+      const tensor = toNative('parameter buffer', { type: 'float32', dims: [buffer.length], data: buffer });
+      return this.#native.copyBufferToParameters(tensor, trainableOnly);
+    });
+  }
+
+  /**
+   * Writes the eval model with the parameters' present values inside, cut down to what the named outputs need.
+   *
+   * @throws OrtuneError `EXPORT_NEEDS_PATHS` unless the models were given as paths, `NO_EVAL_MODEL`, `ORT_FAILED`
+   */
+  exportModelForInferencing(path: string, outputNames: readonly string[]): Promise<void> {
+    return callNative(() => this.#native.exportModelForInferencing(path, [...outputNames]));
+  }
+
+  /** Waits for the calls made before, then frees the session. */
+  dispose(): Promise<void> {
+    return callNative(() => this.#native.dispose());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+function toNativeFeeds(step: string, feeds: Tensors): Record<string, NativeTensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => [name, toNative(`${step} input '${name}'`, tensor)]),
+  );
+}
+
+function named(names: readonly string[], outputs: readonly NativeTensor[]): Tensors {
+  return Object.fromEntries(outputs.map((output, index) => [names[index], fromNative(output)]));
+}

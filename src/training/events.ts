@@ -1,0 +1,31 @@
+import type { BadImage, Dataset } from '../data/index.ts';
+import type { MappingReport } from '../weights/index.ts';
+
+/** What happens in a run, for whoever shows or records it. All counts are of pictures unless said otherwise. */
+export type TrainingEvent =
+  | { readonly type: 'dataset'; readonly dataset: Dataset }
+  /** Broken pictures that were left out. */
+  | { readonly type: 'bad-images'; readonly images: readonly BadImage[] }
+  | { readonly type: 'weights'; readonly report: MappingReport }
+  | { readonly type: 'device'; readonly device: 'cpu' | 'cuda'; readonly reason: string; readonly threads: number }
+  | {
+      readonly type: 'progress';
+      readonly task: 'check' | 'features' | 'train' | 'test';
+      /** Counted from 0; absent where there are no passes. */
+      readonly pass?: number;
+      readonly done: number;
+      readonly total: number;
+    }
+  /** After each training step: the batch's own mean cross-entropy and share of right answers. */
+  | {
+      readonly type: 'batch';
+      readonly pass: number;
+      readonly batch: number;
+      readonly cost: number;
+      readonly accuracy: number;
+    }
+  /** After each pass: over the test split, every picture counting the same. */
+  | { readonly type: 'test'; readonly pass: number; readonly cost: number; readonly accuracy: number }
+  | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
+
+export type Emit = (event: TrainingEvent) => void;

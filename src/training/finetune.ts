@@ -1,0 +1,78 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  ADAM_DEFAULTS,
+  encodeModel,
+  extract,
+  PROBABILITIES,
+  runningStatistics,
+  wholeNetwork,
+  withInitializers,
+} from '../../onnx/index.ts';
+import { imageTransform } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { withClassifierMetadata } from '../inference/index.ts';
+import type { Emit } from './events.ts';
+import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
+import { checkOutputFolder, replaceFolder } from './output-folder.ts';
+import { runPasses } from './passes.ts';
+import { pictureSource } from './picture-source.ts';
+import { prepareData, readNetwork } from './prepare.ts';
+import type { StageResult } from './pretrain.ts';
+import { LABELS_FILE, saveRecord } from './save.ts';
+import { openTraining, parameterBytes } from './session.ts';
+
+/**
+ * Stage two: trains the whole network that stage one left, head and all.
+ *
+ * The folder `out` then holds `model.onnx` (cropped uint8 pixels in, probabilities out, class names and sizes in its
+ * metadata), `labels.json`, `checkpoint` and `run.json`.
+ *
+ * @throws OrtuneError for anything wrong with options, data or the stage-one folder, before training starts
+ */
+export async function finetune(options: FinetuneOptions): Promise<StageResult> {
+  const started = new Date();
+  const { onEvent, signal, ...given } = options;
+  const settings = { ...FINETUNE_DEFAULTS, ...given };
+  const emit: Emit = onEvent ?? (() => {});
+  checkStageOptions(settings);
+  await checkOutputFolder(settings.out, settings.data);
+  const { model, network } = await readNetwork(
+    join(settings.from, 'graph.onnx'),
+    'Run npm run pretrain first, or name its folder with --from.',
+  );
+  const labels = await readLabels(join(settings.from, LABELS_FILE));
+  const dataset = await prepareData({ ...settings, emit, signal, expectedClasses: labels });
+
+  const plan = wholeNetwork(model, settings.batchNorm, ADAM_DEFAULTS);
+  await using training = await openTraining(model, plan, { ...settings, emit });
+  const source = pictureSource(dataset, { ...settings, imageSize: network.imageSize, signal });
+  const history = await runPasses(training.session, source, { ...settings, emit, signal });
+
+  const moved = settings.batchNorm === 'live' ? runningStatistics(model.graph) : [];
+  const values = await parameterBytes(training.state, [...plan.trainable, ...moved]);
+  const trained = extract(withInitializers(model, values), [], [PROBABILITIES]);
+  const transform = imageTransform(network.imageSize);
+  await replaceFolder(settings.out, async (folder) => {
+    const served = withClassifierMetadata(trained, { classes: dataset.classes, transform });
+    await writeFile(join(folder, 'model.onnx'), encodeModel(served));
+    await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
+    await saveRecord(folder, { command: 'finetune', options: settings, network, dataset, history, started });
+  });
+  emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
+  return { folder: settings.out, classes: dataset.classes, history };
+}
+
+async function readLabels(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new OrtuneError(
+      'STAGE_ONE',
+      `expected stage one's class names in ${file}, but it cannot be read (${error.code}).`,
+    );
+  });
+  const labels: unknown = JSON.parse(text);
+  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
+    throw new OrtuneError('STAGE_ONE', `${file}: expected a JSON array of class names.`);
+  }
+  return labels;
+}

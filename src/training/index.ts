@@ -1,0 +1,5 @@
+export type { TrainingEvent } from './events.ts';
+export { finetune } from './finetune.ts';
+export { FINETUNE_DEFAULTS, type FinetuneOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
+export type { PassResult } from './passes.ts';
+export { pretrain, type StageResult } from './pretrain.ts';

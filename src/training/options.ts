@@ -1,0 +1,97 @@
+import type { BatchNormMode } from '../../onnx/index.ts';
+import { OrtuneError } from '../errors.ts';
+import type { DeviceChoice } from './device.ts';
+import type { Emit } from './events.ts';
+
+/** What both stages take. */
+export interface StageOptions {
+  /** Folder or CSV file of the data set. */
+  readonly data: string;
+  /** `tutorial`, `official` or `ratio:R`; the data set's own by default. */
+  readonly split?: string;
+  readonly passes?: number;
+  readonly batchSize?: number;
+  /** Adam's learning rate, constant. */
+  readonly learningRate?: number;
+  readonly batchNorm?: BatchNormMode;
+  /** Whether training pictures are cropped and mirrored at random. */
+  readonly augment?: boolean;
+  /** Seed of the order, the crops and the split. */
+  readonly seed?: number;
+  readonly device?: DeviceChoice;
+  /** Threads of a step; as many as the process may use by default. */
+  readonly threads?: number;
+  readonly onBadImage?: 'stop' | 'skip';
+  /** Folder that the results go to; an older result there is replaced once the new one is complete. */
+  readonly out?: string;
+  readonly onEvent?: Emit;
+  readonly signal?: AbortSignal;
+}
+
+/** Stage one: a new head on pretrained weights. */
+export interface PretrainOptions extends StageOptions {
+  /** File or folder of pretrained weights, or `'none'` for the graph's own seeded values. */
+  readonly weights: string;
+  /** Network to train, as `npm run build-graph` writes it. */
+  readonly graph?: string;
+  /** Patterns of parameters that the weights may lack. */
+  readonly allowMissing?: readonly string[];
+  /** Also writes the parameters as the tutorial does, a file for each variable. */
+  readonly savePaddle?: boolean;
+}
+
+/** Stage two: the whole network. */
+export interface FinetuneOptions extends StageOptions {
+  /** Folder that stage one wrote. */
+  readonly from?: string;
+}
+
+const STAGE_DEFAULTS = {
+  passes: 10,
+  batchSize: 16,
+  augment: true,
+  seed: 0,
+  device: 'auto',
+  onBadImage: 'stop',
+} as const;
+
+export const PRETRAIN_DEFAULTS = {
+  ...STAGE_DEFAULTS,
+  graph: 'models/graph.onnx',
+  learningRate: 1e-3,
+  batchNorm: 'frozen',
+  allowMissing: [],
+  savePaddle: false,
+  out: 'models/pretrain_model',
+} as const;
+
+export const FINETUNE_DEFAULTS = {
+  ...STAGE_DEFAULTS,
+  from: 'models/pretrain_model',
+  learningRate: 1e-4,
+  batchNorm: 'live',
+  out: 'models/infer_model',
+} as const;
+
+/** Checks the numbers that a user may set. @throws OrtuneError `OPTION` */
+export function checkStageOptions(options: {
+  passes: number;
+  batchSize: number;
+  learningRate: number;
+  seed: number;
+  threads?: number;
+}): void {
+  const fail = (name: string, expected: string, received: unknown): never => {
+    throw new OrtuneError('OPTION', `${name}: expected ${expected}, received ${String(received)}`);
+  };
+  const whole = (name: string, value: number, least: number) => {
+    if (!Number.isSafeInteger(value) || value < least) fail(name, `a whole number from ${least} up`, value);
+  };
+  whole('passes', options.passes, 1);
+  whole('batch-size', options.batchSize, 1);
+  whole('seed', options.seed, 0);
+  if (options.threads !== undefined) whole('threads', options.threads, 1);
+  if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
+    fail('lr', 'a number above 0', options.learningRate);
+  }
+}

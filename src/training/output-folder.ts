@@ -1,0 +1,88 @@
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { OrtuneError } from '../errors.ts';
+
+/** Every folder that a stage writes has this file, by which a later run knows that it may replace it. */
+export const RUN_FILE = 'run.json';
+
+/**
+ * Checks, before anything is computed, that a result may go to `out`.
+ *
+ * @param out folder to be made or replaced
+ * @param data the user's data, in which nothing is ever written
+ * @throws OrtuneError `OUTPUT` when `out` holds something that ortune did not write, or touches the data
+ */
+export async function checkOutputFolder(out: string, data: string): Promise<void> {
+  const folder = resolve(out);
+  if (contains(resolve(data), folder) || contains(folder, resolve(data))) {
+    throw new OrtuneError('OUTPUT', `--out ${out}: expected a folder apart from the data in ${data}; choose another.`);
+  }
+  const found = await stat(folder).catch(() => undefined);
+  if (!found) return;
+  const files = found.isDirectory() ? await readdir(folder) : undefined;
+  if (!files || (files.length > 0 && !files.includes(RUN_FILE))) {
+    throw new OrtuneError(
+      'OUTPUT',
+      `--out ${out}: expected a new folder or an earlier result (with a ${RUN_FILE}), found ${files ? 'other files' : 'a file'}; it is left as it is. Choose another --out.`,
+    );
+  }
+}
+
+/**
+ * Writes a folder as a whole: `fill` gets a folder beside it, which takes its place once `fill` is done. Until then an
+ * older result stays; if `fill` fails nothing is left behind.
+ */
+export async function replaceFolder(out: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  const folder = resolve(out);
+  const staging = sibling(folder, 'new', process.pid);
+  const old = sibling(folder, 'old', process.pid);
+  await removeAbandoned(folder);
+  try {
+    await mkdir(staging, { recursive: true });
+    await fill(staging);
+    const replaces = await rename(folder, old).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    );
+    await rename(staging, folder).catch(async (error) => {
+      if (replaces) await rename(old, folder);
+      throw error;
+    });
+    await rm(old, { recursive: true, force: true });
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+const sibling = (folder: string, part: 'new' | 'old', pid: number) =>
+  join(dirname(folder), `.${basename(folder)}.${part}-${pid}`);
+
+/** Clears what a killed run left beside `folder`, and puts its last whole result back if the kill came mid-exchange. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const pattern = /^\.(.+)\.(new|old)-(\d+)$/;
+  for (const entry of await readdir(dirname(folder)).catch(() => [])) {
+    const [, name, part, pid] = pattern.exec(entry) ?? [];
+    if (name !== basename(folder) || isAlive(Number(pid))) continue;
+    const path = join(dirname(folder), entry);
+    if (part === 'old' && !(await stat(folder).catch(() => undefined))) await rename(path, folder);
+    else await rm(path, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return pid !== process.pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function contains(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || resolve(way) === way);
+}

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { decodeModel, type Model, networkOf, type ResNetOptions } from '../../onnx/index.ts';
+import { badImagesError, checkImages, type Dataset, openDataset, withoutBadImages } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
+import type { Emit } from './events.ts';
+
+/** A network read from a file, with what it was built from. */
+export interface NetworkFile {
+  readonly model: Model;
+  readonly network: ResNetOptions;
+}
+
+/** Reads a network that `build-graph` or stage one wrote. @throws OrtuneError `GRAPH_NOT_FOUND`, `ONNX_INVALID` */
+export async function readNetwork(file: string, remedy: string): Promise<NetworkFile> {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new OrtuneError(
+      'GRAPH_NOT_FOUND',
+      `expected a network at ${file}, but it cannot be read (${error.code}). ${remedy}`,
+    );
+  });
+  const model = decodeModel(bytes);
+  const network = networkOf(model);
+  if (!network) {
+    throw new OrtuneError(
+      'ONNX_INVALID',
+      `${file}: expected a network built by ortune, found another ONNX model. ${remedy}`,
+    );
+  }
+  return { model, network };
+}
+
+export interface DataOptions {
+  readonly data: string;
+  readonly split?: string | undefined;
+  readonly seed: number;
+  readonly onBadImage: 'stop' | 'skip';
+  /** The network's classes: how many, or their names in order. */
+  readonly expectedClasses: number | readonly string[];
+  readonly emit: Emit;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Opens the data set and reads every picture through, so that nothing breaks a run half way. */
+export async function prepareData(options: DataOptions): Promise<Dataset> {
+  const { data, split, seed, onBadImage, emit, signal } = options;
+  const dataset = await openDataset(data, { seed, ...(split !== undefined && { split }) });
+  checkClasses(dataset, options.expectedClasses, data);
+  emit({ type: 'dataset', dataset });
+  return dropBadImages(dataset, { onBadImage, emit, signal });
+}
+
+/** @throws OrtuneError `CLASSES` when the data set is not of the classes that the network was made for */
+function checkClasses({ classes }: Dataset, expected: number | readonly string[], data: string): void {
+  const count = typeof expected === 'number' ? expected : expected.length;
+  if (classes.length !== count) {
+    throw new OrtuneError(
+      'CLASSES',
+      `${data} has ${classes.length} classes, but the network was built for ${count}. ` +
+        `Build one with npm run build-graph -- --classes ${classes.length}, or choose other data.`,
+    );
+  }
+  if (typeof expected === 'number') return;
+  const at = classes.findIndex((name, index) => name !== expected[index]);
+  if (at >= 0) {
+    throw new OrtuneError(
+      'CLASSES',
+      `${data}: expected stage one's classes; class ${at} is "${classes[at]}", stage one had "${expected[at]}" there. ` +
+        'Use the data that stage one was trained on, or run npm run pretrain on this.',
+    );
+  }
+}
+
+async function dropBadImages(
+  dataset: Dataset,
+  { onBadImage, emit, signal }: Pick<DataOptions, 'onBadImage' | 'emit' | 'signal'>,
+): Promise<Dataset> {
+  const samples = [...dataset.train, ...dataset.test];
+  const bad = await checkImages(samples, {
+    onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),
+    ...(signal && { signal }),
+  });
+  if (bad.length === 0) return dataset;
+  if (onBadImage === 'stop') throw badImagesError(bad, samples.length);
+  emit({ type: 'bad-images', images: bad });
+  return withoutBadImages(dataset, bad);
+}

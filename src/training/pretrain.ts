@@ -1,0 +1,132 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  ADAM_DEFAULTS,
+  bytesOf,
+  encodeModel,
+  extract,
+  FEATURES,
+  floatsOf,
+  HEAD_PARAMETERS,
+  headOnly,
+  type Initializer,
+  LOGITS,
+  type Model,
+  runningStatistics,
+  withInitializers,
+} from '../../onnx/index.ts';
+import { imageTransform } from '../data/index.ts';
+import { InferenceWorker, withClassifierMetadata } from '../inference/index.ts';
+import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
+import type { Emit } from './events.ts';
+import { featureSource } from './feature-source.ts';
+import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
+import { checkOutputFolder, replaceFolder } from './output-folder.ts';
+import { type PassResult, runPasses } from './passes.ts';
+import { pictureSource } from './picture-source.ts';
+import { prepareData, readNetwork } from './prepare.ts';
+import { saveRecord } from './save.ts';
+import { openTraining, parameterBytes } from './session.ts';
+
+/** What a stage leaves. */
+export interface StageResult {
+  /** Folder of the results. */
+  readonly folder: string;
+  readonly classes: readonly string[];
+  readonly history: readonly PassResult[];
+}
+
+/**
+ * Stage one: puts pretrained weights into the network by name and trains its new head.
+ *
+ * With frozen BatchNorm (the default) the backbone is a fixed function, and its features of each picture's centre crop
+ * are computed once. With live BatchNorm, the tutorial's way, the head trains on augmented pictures while the running
+ * statistics follow the new data.
+ *
+ * The folder `out` then holds `graph.onnx` with the trained values, `checkpoint`, `labels.json` and `run.json`.
+ *
+ * @throws OrtuneError for anything wrong with options, data or weights, before training starts
+ */
+export async function pretrain(options: PretrainOptions): Promise<StageResult> {
+  const started = new Date();
+  const { onEvent, signal, ...given } = options;
+  const settings = { ...PRETRAIN_DEFAULTS, ...given };
+  const emit: Emit = onEvent ?? (() => {});
+  checkStageOptions(settings);
+  await checkOutputFolder(settings.out, settings.data);
+  const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
+  const dataset = await prepareData({ ...settings, emit, signal, expectedClasses: network.classes });
+  const pretrained = await withPretrainedWeights(initial, settings, emit);
+  const transform = imageTransform(network.imageSize);
+  const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform });
+
+  const plan = headOnly(settings.batchNorm, ADAM_DEFAULTS);
+  const frozen = settings.batchNorm === 'frozen';
+  const sourceOptions = { ...settings, imageSize: network.imageSize, emit, signal };
+  const source = frozen ? await frozenSource(model, dataset, sourceOptions) : pictureSource(dataset, sourceOptions);
+  await using training = await openTraining(frozen ? extract(model, [FEATURES], [LOGITS]) : model, plan, {
+    ...settings,
+    emit,
+  });
+  const history = await runPasses(training.session, source, { ...settings, emit, signal });
+
+  const moved = frozen ? [] : runningStatistics(model.graph);
+  const trained = withInitializers(model, await parameterBytes(training.state, [...HEAD_PARAMETERS, ...moved]));
+  await replaceFolder(settings.out, async (folder) => {
+    await writeFile(join(folder, 'graph.onnx'), encodeModel(trained));
+    await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
+    if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(trained));
+    await saveRecord(folder, { command: 'pretrain', options: settings, network, dataset, history, started });
+  });
+  emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
+  return { folder: settings.out, classes: dataset.classes, history };
+}
+
+async function frozenSource(
+  model: Model,
+  dataset: Parameters<typeof featureSource>[1],
+  options: {
+    imageSize: number;
+    batchSize: number;
+    seed: number;
+    threads?: number;
+    emit: Emit;
+    signal: AbortSignal | undefined;
+  },
+) {
+  await using backbone = await InferenceWorker.create(encodeModel(extract(model, [], [FEATURES])), options);
+  // Awaited here: the backbone goes when this function returns.
+  return await featureSource(backbone, dataset, options);
+}
+
+/** The graph's parameters: what weights are looked up for by name. */
+function parametersOf(model: Model): Initializer[] {
+  const read = new Set(
+    model.graph.nodes
+      .filter(({ op }) => op === 'Conv' || op === 'BatchNormalization' || op === 'Gemm')
+      .flatMap((node) => node.inputs),
+  );
+  return [...model.graph.initializers.values()].filter(({ name }) => read.has(name));
+}
+
+async function withPretrainedWeights(
+  model: Model,
+  { weights, allowMissing }: { weights: string; allowMissing: readonly string[] },
+  emit: Emit,
+): Promise<Model> {
+  if (weights === 'none') return model;
+  const file = await openWeights(weights);
+  try {
+    const { values, report } = await loadWeights(file, parametersOf(model), { head: HEAD_PARAMETERS, allowMissing });
+    emit({ type: 'weights', report });
+    return withInitializers(model, new Map([...values].map(([name, data]) => [name, bytesOf(data)])));
+  } finally {
+    await file.close();
+  }
+}
+
+function* paddleVariables(model: Model) {
+  for (const parameter of parametersOf(model)) {
+    yield { name: parameter.name, dims: parameter.dims, data: floatsOf(parameter) };
+  }
+}

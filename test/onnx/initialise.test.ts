@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { buildResNet, floatsOf, type ResNetOptions } from '../../onnx/index.ts';
+
+const build = (options: Partial<ResNetOptions> = {}) =>
+  buildResNet({ width: 0.5, imageSize: 32, classes: 40, seed: 3, ...options }).graph.initializers;
+const values = (tensors: ReturnType<typeof build>, name: string) => floatsOf(tensors.get(name)!);
+const moments = (numbers: Float32Array) => {
+  const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+  const variance = numbers.reduce((sum, value) => sum + (value - mean) ** 2, 0) / numbers.length;
+  return { mean, deviation: Math.sqrt(variance) };
+};
+
+describe('first values', () => {
+  const first = build();
+
+  it('are the same bytes for the same seed, others for another', () => {
+    const again = build();
+    for (const [name, tensor] of first) expect(Buffer.compare(tensor.data, again.get(name)!.data), name).toBe(0);
+    const other = build({ seed: 4 });
+    expect(other.get('conv1_weights')).not.toEqual(first.get('conv1_weights'));
+    expect(other.get('fc_0.w_0')).not.toEqual(first.get('fc_0.w_0'));
+  });
+
+  it('of a parameter do not depend on the rest of the network', () => {
+    const other = build({ classes: 7, strideIn: '1x1', imageSize: 64 });
+    expect(other.get('res5c_branch2c_weights')).toEqual(first.get('res5c_branch2c_weights'));
+  });
+
+  it('differ from layer to layer', () => {
+    expect(first.get('res2b_branch2a_weights')!.dims).toEqual(first.get('res2c_branch2a_weights')!.dims);
+    expect(first.get('res2b_branch2a_weights')!.data).not.toEqual(first.get('res2c_branch2a_weights')!.data);
+  });
+
+  const deviations: [string, number][] = [
+    ['conv1_weights', Math.sqrt(2 / (64 * 7 * 7))],
+    ['res3a_branch2b_weights', Math.sqrt(2 / (64 * 3 * 3))],
+    ['res5a_branch1_weights', Math.sqrt(2 / 1024)],
+    ['fc_0.w_0', 0.01],
+  ];
+  it.each(deviations)('of %s are normal with deviation %d', (name, expected) => {
+    const numbers = values(first, name);
+    const { mean, deviation } = moments(numbers);
+    // Five standard errors of each estimate.
+    expect(Math.abs(mean)).toBeLessThan((5 * expected) / Math.sqrt(numbers.length));
+    expect(Math.abs(deviation / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * numbers.length));
+    const inside = numbers.filter((value) => Math.abs(value) < expected).length / numbers.length;
+    expect(inside).toBeGreaterThan(0.66);
+    expect(inside).toBeLessThan(0.705);
+  });
+
+  it('leave BatchNorm and the bias neutral', () => {
+    const constant = (suffix: RegExp) =>
+      new Set([...first.values()].filter(({ name }) => suffix.test(name)).flatMap((tensor) => [...floatsOf(tensor)]));
+    expect(constant(/^bn.*_(scale|variance)$/)).toEqual(new Set([1]));
+    expect(constant(/^bn.*_(offset|mean)$|^fc_0\.b_0$/)).toEqual(new Set([0]));
+  });
+});
