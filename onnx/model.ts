@@ -251,8 +251,10 @@ export function tensorBytes(tensor: TensorMessage): Uint8Array {
   if (tensor.rawData?.length) return tensor.rawData;
   if (tensor.floatData?.length) return bytesOf(Float32Array.from(tensor.floatData));
   if (tensor.doubleData?.length) return bytesOf(Float64Array.from(tensor.doubleData));
-  if (tensor.int64Data?.length)
-    return bytesOf(BigInt64Array.from(tensor.int64Data, (value) => BigInt(toNumber(value))));
+  // Through text: a slice's open end, 2^63 - 1, is no double.
+  if (tensor.int64Data?.length) {
+    return bytesOf(BigInt64Array.from(tensor.int64Data, (value) => BigInt(value.toString())));
+  }
   if (!tensor.int32Data?.length) return new Uint8Array();
   // int32_data also carries the narrower types, an element to a field.
   const width = ELEMENT_TYPES[elementType(tensor.dataType, tensor.name ?? '')].bytes;
@@ -282,6 +284,7 @@ export function bytesOf(array: ArrayBufferView): Uint8Array {
 /** The numbers of a float32 tensor; copied only where the bytes do not lie on a multiple of four. */
 export function floatsOf(tensor: Initializer): Float32Array {
   const { data } = tensor;
-  const aligned = data.byteOffset % 4 === 0 ? data : data.slice();
+  // Not `slice`: protobufjs gives Buffers, and a Buffer's slice is no copy.
+  const aligned = data.byteOffset % 4 === 0 ? data : Uint8Array.from(data);
   return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }

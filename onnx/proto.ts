@@ -76,7 +76,7 @@ for (const [name, fields] of Object.entries(MESSAGES)) {
 export const ModelProto = namespace.lookupType('ModelProto');
 
 /** Plain shapes of the messages: what {@link ModelProto} encodes from and, for present fields, decodes to. */
-export type Int64 = number | { toNumber(): number };
+export type Int64 = number | { toNumber(): number; toString(): string };
 
 export interface ModelMessage {
   irVersion?: Int64;

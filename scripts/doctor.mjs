@@ -5,7 +5,7 @@
  */
 import './setup/node-version.mjs'; // first: an old Node may not even read the others
 import { existsSync } from 'node:fs';
-import { availableParallelism, release, totalmem } from 'node:os';
+import os from 'node:os'; // whole: an old Node lacks some names, and would fail on them before it is refused
 import { join, relative } from 'node:path';
 import { addonIsCurrent } from './setup/addon.mjs';
 import { findNvidiaDriver } from './setup/choice.mjs';
@@ -142,7 +142,7 @@ async function checkCuda(current, providers) {
 
 function checkMemory() {
   const gibibytes = (/** @type {number} */ bytes) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const text = `${gibibytes(process.availableMemory())} free of ${gibibytes(totalmem())}`;
+  const text = `${gibibytes(process.availableMemory())} free of ${gibibytes(os.totalmem())}`;
   // Measured, peak of the process: whole ResNet50, batch 16, at 128 and at 224 pixels.
   if (process.availableMemory() >= 4 * 2 ** 30) ok('memory', text);
   else
@@ -153,14 +153,14 @@ function checkMemory() {
 }
 
 ok('node', `${process.versions.node}, ${minimumNode} or newer is needed`);
-ok('platform', `${process.platform}-${process.arch}, ${release()}`);
+ok('platform', `${process.platform}-${process.arch}, ${os.release()}`);
 checkPackages();
 await checkPackage('sharp', problem); // reads the pictures
 await checkPackage('onnxruntime-node', note); // serves the trained model
 checkAddon();
 const current = checkLibrary();
 await checkCuda(current, await checkTraining(current));
-ok('threads', `${availableParallelism()}`);
+ok('threads', `${os.availableParallelism()}`);
 checkMemory();
 console.log(canTrain ? 'Training can work.' : 'Training cannot work before the problems above are solved.');
 process.exitCode = canTrain ? 0 : 1;

@@ -46,7 +46,7 @@ pub fn load_checkpoint<'env>(
     env: &'env Env,
     source: Either<String, Uint8ArraySlice<'_>>,
 ) -> napi::Result<Object<'env>> {
-    let lane = Lane::start()?;
+    let lane = Lane::start(*env)?;
     let to_js = {
         let lane = lane.clone();
         |_: &Env, state| Ok(NativeCheckpoint { lane, state: Some(Arc::new(state)) })
@@ -105,13 +105,14 @@ impl NativeCheckpoint {
         value: Either3<BigInt, f64, String>,
     ) -> napi::Result<Object<'env>> {
         let value = match value {
-            Either3::A(value) => match value.get_i64() {
-                (value, true) => Property::Int(value),
-                (_, false) => {
+            Either3::A(value) => {
+                let (value, lossless) = value.get_i64();
+                if !lossless {
                     let message = format!("property '{name}' does not fit into a signed 64-bit integer");
                     return Err(Failure::new("INVALID_ARGUMENT", message).into());
                 }
-            },
+                Property::Int(value)
+            }
             #[allow(clippy::cast_possible_truncation)] // The format has 32-bit floats; the docs say so.
             Either3::B(value) => Property::Float(value as f32),
             Either3::C(value) => Property::Text(value),

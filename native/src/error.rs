@@ -42,10 +42,10 @@ fn strip_locations(message: &str) -> String {
     kept.push_str(rest);
     let words: Vec<&str> = kept.split_whitespace().collect();
     // `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Failed to ...`
-    match words.as_slice() {
-        ["[ONNXRuntimeError]", ":", _, ":", _, ":", sentence @ ..] => sentence.join(" "),
-        sentence => sentence.join(" "),
-    }
+    let sentence = match words.as_slice() {
+        ["[ONNXRuntimeError]", ":", _, ":", _, ":", sentence @ ..] | sentence => sentence,
+    };
+    sentence.join(" ")
 }
 
 /// Byte range of the first word of the form `path.cc:123`.

@@ -3,36 +3,64 @@
 //! that keep state per thread always meet the same one.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use napi::Env;
-use napi::bindgen_prelude::{Object, ToNapiValue};
+use napi::bindgen_prelude::{FnArgs, Function, JsObjectValue, Object, ToNapiValue, Unknown};
 
 use crate::error::{Failure, Result};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends when the last clone is gone and the queue has run dry.
+/// Its thread ends when the last clone is gone and the queue has run dry.
 #[derive(Clone)]
-pub struct Lane(Sender<Job>);
+pub struct Lane {
+    jobs: Sender<Job>,
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    drained: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    /// Jobs that wait or run.
+    pending: usize,
+    /// A closed lane drops its jobs, and with them what they own, instead of running them.
+    closed: bool,
+}
 
 impl Lane {
-    pub fn start() -> Result<Self> {
-        let (sender, jobs) = channel::<Job>();
+    /// A lane for the JavaScript thread that calls; it is closed when that thread's environment ends.
+    pub fn start(env: Env) -> Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let (jobs, received) = channel();
+        let runner = Arc::clone(&queue);
         thread::Builder::new()
             .name("ortune-lane".into())
-            .spawn(move || jobs.into_iter().for_each(Exit::run))
+            .spawn(move || received.into_iter().for_each(|job| runner.run(job)))
             .map_err(|error| Failure::new("THREAD_FAILED", format!("could not start a thread: {error}")))?;
-        Ok(Self(sender))
+        close_at_exit(env, &queue)
+            .map_err(|error| Failure::new("INTERNAL", format!("could not watch for the end: {error}")))?;
+        Ok(Self { jobs, queue })
     }
 
     /// Runs `job` behind everything queued before it; nobody waits for it.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        let mut state = self.queue.lock();
+        if state.closed {
+            return;
+        }
+        state.pending += 1;
         // The receiving thread lives as long as there is a sender, so this cannot fail.
-        let _ = self.0.send(Box::new(job));
+        let _ = self.jobs.send(Box::new(job));
     }
 
     /// Runs `job` behind everything queued before it. Returns a promise of its result, which `to_js` makes into a
@@ -65,61 +93,60 @@ fn from_panic(panic: &(dyn Any + Send)) -> Failure {
     Failure::new("INTERNAL", format!("the addon failed unexpectedly: {}", text.unwrap_or("no message")))
 }
 
-/// Lets the process end while jobs run. ONNX Runtime's globals are destroyed by `exit()`, so a native call that is
-/// still running then would crash: the handler lets it finish (a step of seconds at most) and starts no other.
-#[derive(Default)]
-struct Exit {
-    state: Mutex<ExitState>,
-    idle: Condvar,
-}
-
-#[derive(Default)]
-struct ExitState {
-    running: usize,
-    leaving: bool,
-}
-
-static EXIT: Exit = Exit { state: Mutex::new(ExitState { running: 0, leaving: false }), idle: Condvar::new() };
-
-impl Exit {
-    fn lock(&self) -> MutexGuard<'_, ExitState> {
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(job: Job) {
-        {
-            let mut state = EXIT.lock();
-            if state.leaving {
-                // Neither run nor dropped: what the job owns must not be freed under a library that is being torn down.
-                std::mem::forget(job);
-                return;
-            }
-            state.running += 1;
+    fn run(&self, job: Job) {
+        let closed = self.lock().closed;
+        // Jobs made by `promise` catch their own panics; this guards the count.
+        let _ = catch_unwind(AssertUnwindSafe(|| if closed { drop(job) } else { job() }));
+        self.lock().pending -= 1;
+        self.drained.notify_all();
+    }
+
+    /// Lets the job that is running finish, drops all others, and returns when that is done.
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        while state.pending > 0 {
+            state = self.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Jobs made by `promise` catch their own; this one guards the count.
-        let _ = catch_unwind(AssertUnwindSafe(job));
-        EXIT.lock().running -= 1;
-        EXIT.idle.notify_all();
     }
 }
 
-extern "C" fn wait_for_running_jobs() {
-    let mut state = EXIT.lock();
-    state.leaving = true;
-    while state.running > 0 {
-        state = EXIT.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
-    }
+thread_local! {
+    /// The lanes of this JavaScript thread; `None` until the first one.
+    static LANES: RefCell<Option<Vec<Weak<Queue>>>> = const { RefCell::new(None) };
 }
 
-/// To be called after the library is loaded: `exit()` runs handlers in reverse order, so this one comes before the
-/// destruction of the library's globals.
-pub fn wait_for_running_jobs_at_exit() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        // napi-rs pins the addon's image in memory when it makes the first deferred; a runtime that was loaded but
-        // never used has no running jobs, yet its handler must still be there to call.
-        napi::bindgen_prelude::retain_current_module_for_unload_safety();
-        // SAFETY: the handler is a plain function of this image, which stays mapped until the process ends.
-        let _ = unsafe { libc::atexit(wait_for_running_jobs) };
+/// Has the lane closed before the environment ends. `exit()` destroys ONNX Runtime's globals, so a native call that is
+/// still running then would crash; it is let finish (a step of seconds at most), and none is started after it.
+fn close_at_exit(env: Env, queue: &Arc<Queue>) -> napi::Result<()> {
+    let is_first = LANES.with_borrow_mut(|lanes| {
+        let is_first = lanes.is_none();
+        let lanes = lanes.get_or_insert_default();
+        lanes.retain(|lane| lane.strong_count() > 0);
+        lanes.push(Arc::downgrade(queue));
+        is_first
     });
+    if is_first {
+        // The hook runs when a worker is terminated and when the main thread's loop runs dry, but not after
+        // `process.exit()` on the main thread; for that there is the event.
+        env.add_env_cleanup_hook((), |()| close_lanes())?;
+        let listener = env.create_function_from_closure("closeLanes", |_| {
+            close_lanes();
+            Ok(())
+        })?;
+        let process: Object = env.get_global()?.get_named_property("process")?;
+        let once: Function<FnArgs<(&str, Function<Unknown, ()>)>, Unknown> = process.get_named_property("once")?;
+        once.apply(process, ("exit", listener).into())?;
+    }
+    Ok(())
+}
+
+fn close_lanes() {
+    let lanes = LANES.with_borrow(|lanes| lanes.clone().unwrap_or_default());
+    lanes.iter().filter_map(Weak::upgrade).for_each(|lane| lane.close());
 }

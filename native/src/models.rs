@@ -14,74 +14,105 @@ use crate::model_inputs::{DeclaredInput, read_model};
 use crate::options::SessionOptions;
 use crate::runtime::c_string;
 
-/// The source of a model, as a session is made from it.
-pub enum Model {
-    Path(String),
-    Bytes(Vec<u8>),
+/// One for each model; the names are those of the arguments in JavaScript.
+pub struct Three<T> {
+    pub train: T,
+    pub eval: Option<T>,
+    pub optimizer: Option<T>,
 }
 
-impl Model {
-    /// `what` names the model in errors.
-    pub fn inputs(&self, what: &str) -> Result<Vec<DeclaredInput>> {
+pub enum Models {
+    Paths(Three<String>),
+    Bytes(Three<Vec<u8>>),
+}
+
+impl Models {
+    pub fn has_optimizer(&self) -> bool {
         match self {
-            Self::Path(path) => {
-                let file = File::open(path)
-                    .map_err(|error| Failure::new("FILE_NOT_FOUND", format!("cannot open {what} {path}: {error}")))?;
-                read_model(BufReader::new(file))
-            }
-            Self::Bytes(bytes) => read_model(Cursor::new(bytes)),
+            Self::Paths(paths) => paths.optimizer.is_some(),
+            Self::Bytes(bytes) => bytes.optimizer.is_some(),
         }
-        .map_err(|()| {
-            let place = if let Self::Path(path) = self { path.as_str() } else { "given as bytes" };
-            Failure::new("INVALID_MODEL", format!("{what} ({place}) is no ONNX model: it ends early or is damaged"))
-        })
+    }
+
+    /// The inputs that the training model and the eval model declare, parameters and gradients included.
+    pub fn inputs(&self) -> Result<(Vec<DeclaredInput>, Option<Vec<DeclaredInput>>)> {
+        match self {
+            Self::Paths(paths) => Ok((
+                inputs_of_file("trainModel", &paths.train)?,
+                paths.eval.as_ref().map(|path| inputs_of_file("evalModel", path)).transpose()?,
+            )),
+            Self::Bytes(bytes) => Ok((
+                inputs_of_bytes("trainModel", &bytes.train)?,
+                bytes.eval.as_ref().map(|bytes| inputs_of_bytes("evalModel", bytes)).transpose()?,
+            )),
+        }
+    }
+
+    /// Creates the native session.
+    pub fn open(&self, state: &State, options: &SessionOptions) -> Result<*mut OrtTrainingSession> {
+        match self {
+            Self::Paths(paths) => open_paths(state, options, paths),
+            Self::Bytes(bytes) => open_bytes(state, options, bytes),
+        }
     }
 }
 
-pub struct Models {
-    pub train: Model,
-    pub eval: Option<Model>,
-    pub optimizer: Option<Model>,
+fn inputs_of_file(what: &str, path: &str) -> Result<Vec<DeclaredInput>> {
+    let file = File::open(path)
+        .map_err(|error| Failure::new("FILE_NOT_FOUND", format!("cannot open {what} {path}: {error}")))?;
+    read_model(BufReader::new(file)).map_err(|()| damaged(what, path))
 }
 
-/// Creates the native session; also says whether from paths.
-pub fn open(state: &State, options: &SessionOptions, models: &Models) -> Result<(*mut OrtTrainingSession, bool)> {
+fn inputs_of_bytes(what: &str, bytes: &[u8]) -> Result<Vec<DeclaredInput>> {
+    read_model(Cursor::new(bytes)).map_err(|()| damaged(what, "given as bytes"))
+}
+
+fn damaged(what: &str, place: &str) -> Failure {
+    Failure::new("INVALID_MODEL", format!("{what} ({place}) is no ONNX model: it ends early or is damaged"))
+}
+
+fn open_paths(state: &State, options: &SessionOptions, paths: &Three<String>) -> Result<*mut OrtTrainingSession> {
     let (runtime, training) = (state.runtime, state.training);
-    let mut raw = ptr::null_mut();
-    if let Model::Path(train) = &models.train {
-        let train = model_path("trainModel", train)?;
-        let eval = optional(models.eval.as_ref(), "evalModel", as_path)?;
-        let optimizer = optional(models.optimizer.as_ref(), "optimizerModel", as_path)?;
-        let pointer = |path: &Option<CString>| path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-        // SAFETY: valid env, options, state and paths; the optional ones may be null.
-        let status = unsafe {
-            (training.CreateTrainingSession)(
-                runtime.env,
-                options.raw,
-                state.raw,
-                train.as_ptr(),
-                pointer(&eval),
-                pointer(&optimizer),
-                &raw mut raw,
-            )
-        };
-        runtime.check("create the training session", status)?;
-        return Ok((raw, true));
+    if let Some(path) = paths.optimizer.as_ref().filter(|path| !Path::new(path).is_file()) {
+        return Err(Failure::new("FILE_NOT_FOUND", format!("there is no file {path} for optimizerModel")));
     }
-    let train = as_bytes("trainModel", &models.train)?;
-    let eval = optional(models.eval.as_ref(), "evalModel", as_bytes)?;
-    let optimizer = optional(models.optimizer.as_ref(), "optimizerModel", as_bytes)?;
-    let pointer = |bytes: Option<&[u8]>| bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()));
-    let (eval, eval_length) = pointer(eval);
-    let (optimizer, optimizer_length) = pointer(optimizer);
+    let optional = |path: &Option<String>| path.as_ref().map(|path| c_string("model path", path)).transpose();
+    let train = c_string("model path", &paths.train)?;
+    let (eval, optimizer) = (optional(&paths.eval)?, optional(&paths.optimizer)?);
+    let pointer = |path: &Option<CString>| path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let mut raw = ptr::null_mut();
+    // SAFETY: valid env, options, state and paths; the optional ones may be null.
+    let status = unsafe {
+        (training.CreateTrainingSession)(
+            runtime.env,
+            options.raw,
+            state.raw,
+            train.as_ptr(),
+            pointer(&eval),
+            pointer(&optimizer),
+            &raw mut raw,
+        )
+    };
+    runtime.check("create the training session", status).map(|()| raw)
+}
+
+fn open_bytes(state: &State, options: &SessionOptions, bytes: &Three<Vec<u8>>) -> Result<*mut OrtTrainingSession> {
+    let (runtime, training) = (state.runtime, state.training);
+    let parts = |bytes: &Option<Vec<u8>>| match bytes {
+        Some(bytes) => (bytes.as_ptr().cast(), bytes.len()),
+        None => (ptr::null(), 0),
+    };
+    let (eval, eval_length) = parts(&bytes.eval);
+    let (optimizer, optimizer_length) = parts(&bytes.optimizer);
+    let mut raw = ptr::null_mut();
     // SAFETY: valid env, options and state; buffers of the lengths given, read during the call only.
     let status = unsafe {
         (training.CreateTrainingSessionFromBuffer)(
             runtime.env,
             options.raw,
             state.raw,
-            train.as_ptr().cast(),
-            train.len(),
+            bytes.train.as_ptr().cast(),
+            bytes.train.len(),
             eval,
             eval_length,
             optimizer,
@@ -89,36 +120,5 @@ pub fn open(state: &State, options: &SessionOptions, models: &Models) -> Result<
             &raw mut raw,
         )
     };
-    runtime.check("create the training session", status)?;
-    Ok((raw, false))
-}
-
-fn optional<'a, T>(
-    model: Option<&'a Model>,
-    what: &str,
-    read: impl FnOnce(&str, &'a Model) -> Result<T>,
-) -> Result<Option<T>> {
-    model.map(|model| read(what, model)).transpose()
-}
-
-fn model_path(what: &str, path: &str) -> Result<CString> {
-    if !Path::new(path).is_file() {
-        return Err(Failure::new("FILE_NOT_FOUND", format!("there is no file {path} for {what}")));
-    }
-    c_string(what, path)
-}
-
-fn as_path(what: &str, model: &Model) -> Result<CString> {
-    if let Model::Path(path) = model { model_path(what, path) } else { Err(mixed(what)) }
-}
-
-fn as_bytes<'a>(what: &str, model: &'a Model) -> Result<&'a [u8]> {
-    if let Model::Bytes(bytes) = model { Ok(bytes) } else { Err(mixed(what)) }
-}
-
-fn mixed(what: &str) -> Failure {
-    Failure::new(
-        "INVALID_ARGUMENT",
-        format!("the models must be all paths or all bytes, but {what} differs from trainModel"),
-    )
+    runtime.check("create the training session", status).map(|()| raw)
 }

@@ -16,7 +16,7 @@ use ort_sys::{
 };
 
 use crate::error::{Failure, Result};
-use crate::lane::{Lane, wait_for_running_jobs_at_exit};
+use crate::lane::Lane;
 use crate::options::SessionOptions;
 
 /// The loaded library and what every call needs of it.
@@ -48,12 +48,11 @@ impl Runtime {
             Failure::new("RUNTIME_NOT_LOADED", format!("cannot load ONNX Runtime from {}: {error}", path.display()))
         })?;
         // `OnceLock::get_or_try_init` is not stable yet; the guard makes the two steps one.
-        let runtime = match RUNTIME.get() {
-            Some(runtime) => runtime,
-            None => {
-                let runtime = Self::open(path.clone())?;
-                RUNTIME.get_or_init(|| runtime)
-            }
+        let runtime = if let Some(runtime) = RUNTIME.get() {
+            runtime
+        } else {
+            let runtime = Self::open(path.clone())?;
+            RUNTIME.get_or_init(|| runtime)
         };
         if runtime.path != path {
             return Err(Failure::new(
@@ -102,9 +101,8 @@ impl Runtime {
             check(ort, "find its allocator", (ort.GetAllocatorWithDefaultOptions)(&raw mut allocator))?;
             check(ort, "describe memory", (ort.CreateCpuMemoryInfo)(arena, default, &raw mut cpu))?;
         }
-        // Closing would unmap code that sessions and exit handlers still need.
+        // Closing would unmap code that sessions still need.
         std::mem::forget(library);
-        wait_for_running_jobs_at_exit();
         Ok(Self { path, version, ort, training, env, allocator, cpu })
     }
 
@@ -212,5 +210,5 @@ pub fn set_seed(seed: i64) -> napi::Result<()> {
 pub fn probe_cuda(env: &Env, options: HashMap<String, String>) -> napi::Result<Object<'_>> {
     let runtime = Runtime::get()?;
     let probe = move || Ok(SessionOptions::new(runtime).and_then(|session| session.append_cuda(&options)).err());
-    Lane::start()?.promise(env, probe, |_, failure| Ok(failure.map(Failure::into_message)))
+    Lane::start(*env)?.promise(env, probe, |_, failure| Ok(failure.map(Failure::into_message)))
 }

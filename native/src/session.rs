@@ -11,7 +11,7 @@ use ort_sys::{OrtAllocator, OrtStatusPtr, OrtTrainingApi, OrtTrainingSession, Or
 use crate::checkpoint::State;
 use crate::error::{Failure, Result};
 use crate::model_inputs::DeclaredInput;
-use crate::models::{Models, open};
+use crate::models::Models;
 use crate::options::{NativeSessionOptions, SessionOptions};
 use crate::runtime::{Runtime, c_string, text};
 use crate::tensor::{ElementType, OwnedTensor, Value};
@@ -68,7 +68,7 @@ impl Session {
                 "this CheckpointState has an open TrainingSession already; dispose that one first",
             ));
         }
-        let train_inputs = models.train.inputs("trainModel")?;
+        let (train_inputs, eval_inputs) = models.inputs()?;
         // Every training model has this flag. Without the check the first step would fail, in terms of the library's own.
         if train_inputs.iter().all(|input| input.name != "lazy_reset_grad") {
             return Err(Failure::new(
@@ -76,16 +76,15 @@ impl Session {
                 "trainModel is no training model: it has no input 'lazy_reset_grad'; was another model given in its place?",
             ));
         }
-        let eval_inputs = models.eval.as_ref().map(|model| model.inputs("evalModel")).transpose()?;
         let options = SessionOptions::from_js(runtime, options)?;
-        let (raw, from_paths) = open(&state, &options, models)?;
+        let raw = models.open(&state, &options)?;
         state.has_session.store(true, Ordering::Relaxed);
         let mut session = Self {
             runtime,
             training,
             raw,
-            has_optimizer: models.optimizer.is_some(),
-            from_paths,
+            has_optimizer: models.has_optimizer(),
+            from_paths: matches!(models, Models::Paths(_)),
             train: Signature { inputs: Vec::new(), outputs: Vec::new() },
             eval: None,
             state,

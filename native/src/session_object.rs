@@ -11,7 +11,7 @@ use crate::checkpoint_object::NativeCheckpoint;
 use crate::error::{Failure, Result};
 use crate::feeds::copy_feeds;
 use crate::lane::Lane;
-use crate::models::{Model, Models};
+use crate::models::{Models, Three};
 use crate::options::NativeSessionOptions;
 use crate::session::{Session, Signature};
 use crate::tensor::{OwnedTensor, TensorIn, TensorOut};
@@ -24,11 +24,44 @@ pub struct NativeModels<'a> {
     pub optimizer: Option<Either<String, Uint8ArraySlice<'a>>>,
 }
 
-fn to_model(source: Either<String, Uint8ArraySlice<'_>>) -> Model {
-    match source {
-        Either::A(path) => Model::Path(path),
-        Either::B(bytes) => Model::Bytes(bytes.to_vec()),
+impl NativeModels<'_> {
+    fn copy(self) -> Result<Models> {
+        match self.train {
+            Either::A(train) => Ok(Models::Paths(Three {
+                train,
+                eval: path("evalModel", self.eval)?,
+                optimizer: path("optimizerModel", self.optimizer)?,
+            })),
+            Either::B(train) => Ok(Models::Bytes(Three {
+                train: train.to_vec(),
+                eval: bytes("evalModel", self.eval)?,
+                optimizer: bytes("optimizerModel", self.optimizer)?,
+            })),
+        }
     }
+}
+
+type Source<'a> = Option<Either<String, Uint8ArraySlice<'a>>>;
+
+fn path(what: &str, source: Source<'_>) -> Result<Option<String>> {
+    match source {
+        None => Ok(None),
+        Some(Either::A(path)) => Ok(Some(path)),
+        Some(Either::B(_)) => Err(mixed(what, "bytes, and trainModel as a path")),
+    }
+}
+
+fn bytes(what: &str, source: Source<'_>) -> Result<Option<Vec<u8>>> {
+    match source {
+        None => Ok(None),
+        Some(Either::B(bytes)) => Ok(Some(bytes.to_vec())),
+        Some(Either::A(_)) => Err(mixed(what, "a path, and trainModel as bytes")),
+    }
+}
+
+fn mixed(what: &str, how: &str) -> Failure {
+    let message = format!("the models must be all paths or all bytes, but {what} is given as {how}");
+    Failure::new("INVALID_ARGUMENT", message)
 }
 
 /// The JavaScript object. Its memory goes on the lane: at `dispose`, or when it is collected.
@@ -70,11 +103,7 @@ pub fn create_session<'env>(
 ) -> napi::Result<Object<'env>> {
     let state = checkpoint.state()?;
     let lane = checkpoint.lane.clone();
-    let models = Models {
-        train: to_model(models.train),
-        eval: models.eval.map(to_model),
-        optimizer: models.optimizer.map(to_model),
-    };
+    let models = models.copy()?;
     checkpoint.lane.promise(
         env,
         move || Session::create(state, &models, &options),

@@ -177,7 +177,7 @@ impl Drop for Value<'_> {
     }
 }
 
-impl<'a> Value<'a> {
+impl Value<'_> {
     pub fn new(runtime: &'static Runtime, raw: *mut OrtValue) -> Self {
         Self { runtime, raw, memory: std::marker::PhantomData }
     }

@@ -62,7 +62,7 @@ export function byteLength(type: StoredType, dims: readonly number[], where: str
 /** The values under little-endian, row-major bytes. */
 export function decode(type: StoredType, bytes: Uint8Array): TensorData {
   // The copy gives an aligned buffer of exactly this tensor: the bytes are often a view into a larger read.
-  return STORED_TYPES[type].decode(bytes.slice().buffer);
+  return STORED_TYPES[type].decode(new Uint8Array(bytes).buffer);
 }
 
 /** IEEE 754 binary16 to binary32, exactly: subnormals, infinities and NaNs included. */

@@ -1,3 +1,4 @@
+import { HEAD_PARAMETERS } from '../../onnx/resnet.ts';
 import { OrtuneError } from '../errors.ts';
 import { DIALECTS, type Dialect } from './dialects/index.ts';
 import { STORED_TYPES, type StoredType } from './element-types.ts';
@@ -47,8 +48,6 @@ export interface LoadedWeights {
   readonly report: MappingReport;
 }
 
-const HEAD = ['fc_0.w_0', 'fc_0.b_0'] as const;
-
 /** How a parameter gets its values. */
 interface Match {
   readonly parameter: ParameterSpec;
@@ -71,14 +70,15 @@ interface Plan {
 export async function loadWeights(
   file: WeightFile,
   parameters: readonly ParameterSpec[],
-  { head = HEAD, allowMissing = [] }: LoadOptions = {},
+  { head = HEAD_PARAMETERS, allowMissing = [] }: LoadOptions = {},
 ): Promise<LoadedWeights> {
   const source = nameSource(file, parameters, head);
   const dialect = chooseDialect(source, parameters);
   const { matches, report } = plan(file, source, dialect, parameters, head);
-  if (matches.length === 0) throw noNames(file, parameters);
   const isAllowed = (name: string) => allowMissing.some((pattern) => globToRegExp(pattern).test(name));
-  checkComplete(file, report, dialect, parameters, isAllowed);
+  if (matches.length + report.wrongShape.length > 0) checkComplete(file, report, dialect, parameters, isAllowed);
+  // Even with everything allowed to be missing: weights of which nothing is taken are not what anybody asked for.
+  if (matches.length === 0) throw noNames(file, parameters);
 
   const values = new Map<string, Float32Array>();
   for (const { parameter, source: name, transpose } of matches) {

@@ -18,7 +18,7 @@ export async function parameterValues(
   const { data, dims } = await file.read(source);
   const values = toFloat32(data);
   const isVariance = parameter.endsWith('_variance');
-  const fault = values.findIndex((value) => !Number.isFinite(value) || (isVariance && value < 0));
+  const fault = firstOutside(values, isVariance ? 0 : -Number.MAX_VALUE);
   if (fault >= 0) {
     throw new OrtuneError(
       'WEIGHTS_VALUES',
@@ -27,6 +27,16 @@ export async function parameterValues(
     );
   }
   return transpose ? transposed(values, dims) : values;
+}
+
+/** Index of the first value that is below `lowest` or not finite, or -1. A plain loop: weights have millions of values. */
+function firstOutside(values: Float32Array, lowest: number): number {
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]!;
+    // NaN fails every comparison.
+    if (!(value >= lowest && value <= Number.MAX_VALUE)) return index;
+  }
+  return -1;
 }
 
 function toFloat32(data: TensorData): Float32Array<ArrayBuffer> {

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import {
   ADAM_DEFAULTS,
   type BatchNormMode,
-  floatsOf,
   headOnly,
   type Model,
   type TrainingPlan,

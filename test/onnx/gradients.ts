@@ -43,7 +43,8 @@ export function batchFor({ graph }: Model, size: number): Batch {
   return { pixels: { dims, data }, labels: Array.from({ length: size }, () => random.integer(classes)) };
 }
 
-const feeds = ({ pixels, labels }: Batch): Tensors => ({
+/** What a session is fed of a batch. */
+export const feeds = ({ pixels, labels }: Batch): Tensors => ({
   pixels: { type: 'float32', ...pixels },
   label: { type: 'int64', dims: [labels.length], data: BigInt64Array.from(labels, BigInt) },
 });

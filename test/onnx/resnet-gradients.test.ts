@@ -21,7 +21,7 @@ const initialise: Initialise = (name, dims, kind) => {
 
 /** A whole ResNet50, four channels wide in its first stage. */
 const network = extract(buildResNet({ width: 1 / 16, imageSize: 32, classes: 3 }, initialise), [PIXELS], [LOGITS]);
-const batch = batchFor(network, 8);
+const batch = batchFor(network, 6);
 
 /** Parts of the network by what the names of their parameters begin with. */
 const parts = [/^(bn_)?conv1/, /^(res|bn)2/, /^(res|bn)3/, /^(res|bn)4/, /^(res|bn)5/, /^fc_0/];

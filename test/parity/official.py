@@ -4,6 +4,7 @@
     official.py generate BASE PLAN FOLDER           writes the official training artifacts of a base model
     official.py validate MODEL...                   runs onnx.checker with shape inference over models
     official.py parameters CHECKPOINT               prints {name: {dims, type, sha256, trainable}} as JSON
+    official.py train FOLDER BATCH                  trains by artifacts that lie in a folder, prints each loss as JSON
     official.py typed-fields MODEL OUT              rewrites float and int64 initializers into the typed fields
 """
 
@@ -16,6 +17,7 @@ import types
 for name in ("onnxruntime.training.optim", "onnxruntime.training.amp"):
     sys.modules[name] = types.ModuleType(name)
 
+import numpy
 import onnx
 from onnxruntime.training import api, artifacts
 
@@ -52,6 +54,26 @@ def parameters(checkpoint):
     print(json.dumps(found))
 
 
+def train(folder, batch):
+    state = api.CheckpointState.load_checkpoint(f"{folder}/checkpoint")
+    module = api.Module(f"{folder}/trainingModel", state, f"{folder}/evalModel")
+    optimizer = api.Optimizer(f"{folder}/optimizerModel", module)
+    with open(batch, encoding="utf-8") as file:
+        batch = json.load(file)
+    optimizer.set_learning_rate(batch["rate"])
+    pixels = numpy.array(batch["pixels"], dtype=numpy.float32).reshape(batch["dims"])
+    labels = numpy.array(batch["labels"], dtype=numpy.int64)
+    losses = []
+    for _ in range(batch["steps"]):
+        module.train()
+        losses.append(float(module(pixels, labels)[0]))
+        optimizer.step()
+        module.lazy_reset_grad()
+    module.eval()
+    losses.append(float(module(pixels, labels)[0]))
+    print(json.dumps(losses))
+
+
 def typed_fields(path, out):
     model = onnx.load(path)
     for tensor in model.graph.initializer:
@@ -66,6 +88,7 @@ COMMANDS = {
     "generate": generate,
     "validate": validate,
     "parameters": parameters,
+    "train": train,
     "typed-fields": typed_fields,
 }
 

@@ -7,11 +7,11 @@ const BATCH_NORM: Readonly<Record<string, string>> = {
   variance: 'running_var',
 };
 
-const FIXED: Readonly<Record<string, SourceName>> = {
-  conv1_weights: { name: 'conv1.weight' },
-  'fc_0.w_0': { name: 'fc.weight', transpose: true },
-  'fc_0.b_0': { name: 'fc.bias' },
-};
+const FIXED: ReadonlyMap<string, SourceName> = new Map([
+  ['conv1_weights', { name: 'conv1.weight' }],
+  ['fc_0.w_0', { name: 'fc.weight', transpose: true }],
+  ['fc_0.b_0', { name: 'fc.bias' }],
+]);
 
 /** torchvision's ResNet names (torchvision/models/resnet.py); timm's are the same. */
 export const torchvision: Dialect = {
@@ -19,7 +19,7 @@ export const torchvision: Dialect = {
   locate(parameter) {
     const stem = /^bn_conv1_(scale|offset|mean|variance)$/.exec(parameter);
     if (stem) return { name: `bn1.${BATCH_NORM[stem[1]!]}` };
-    return FIXED[parameter] ?? locateInBlock(parameter);
+    return FIXED.get(parameter) ?? locateInBlock(parameter);
   },
   isBookkeeping: (name) => name.endsWith('.num_batches_tracked'),
 };

@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeModel, HEAD_PARAMETERS, type Model, runningStatistics } from '../../onnx/index.ts';
+import { batches, openDataset } from '../../src/data/index.ts';
+import { Classifier } from '../../src/inference/index.ts';
+import { finetune, pretrain, type StageResult, type TrainingEvent } from '../../src/training/index.ts';
+import { countCorrect } from '../../src/training/metrics.ts';
+import { openWeights } from '../../src/weights/index.ts';
+import { openWorkshop, snapshot, type Workshop } from './workshop.ts';
+
+let workshop: Workshop;
+let pictures: Map<string, string>;
+let stageOne: StageResult;
+let stageTwo: StageResult;
+const events: TrainingEvent[] = [];
+
+const load = async (file: string) => decodeModel(await readFile(workshop.path(file)));
+const bytes = (model: Model, name: string) => Buffer.from(model.graph.initializers.get(name)?.data ?? []);
+const changed = (before: Model, after: Model) =>
+  [...after.graph.initializers.keys()].filter((name) => !bytes(before, name).equals(bytes(after, name)));
+const base = () =>
+  ({ data: workshop.data, graph: workshop.graph, weights: 'none', device: 'cpu', threads: 1 }) as const;
+
+beforeAll(async () => {
+  workshop = await openWorkshop();
+  pictures = await snapshot(workshop.data);
+  stageOne = await pretrain({
+    ...base(),
+    passes: 3,
+    batchSize: 8,
+    savePaddle: true,
+    out: workshop.path('one'),
+    onEvent: (event) => events.push(event),
+  });
+  stageTwo = await finetune({
+    data: workshop.data,
+    from: workshop.path('one'),
+    passes: 24,
+    batchSize: 6,
+    learningRate: 1e-3,
+    threads: 1,
+    device: 'cpu',
+    out: workshop.path('two'),
+  });
+});
+afterAll(() => workshop.remove());
+
+describe('stage one, frozen', () => {
+  it('changes the head and no byte of the backbone', async () => {
+    expect(changed(await load('graph.onnx'), await load('one/graph.onnx'))).toEqual([...HEAD_PARAMETERS]);
+  });
+
+  it('leaves all that stage two needs', async () => {
+    const files = [...(await snapshot(workshop.path('one'))).keys()].map((file) =>
+      file.slice(workshop.path('one/').length),
+    );
+    expect(files.filter((file) => !file.startsWith('paddle/'))).toEqual([
+      'checkpoint',
+      'graph.onnx',
+      'labels.json',
+      'run.json',
+    ]);
+    expect(JSON.parse(await readFile(workshop.path('one/labels.json'), 'utf8'))).toEqual(['blue', 'green', 'red']);
+    const run = JSON.parse(await readFile(workshop.path('one/run.json'), 'utf8'));
+    expect(run).toMatchObject({
+      command: 'pretrain',
+      options: { passes: 3, weights: 'none' },
+      dataset: { train: 24, test: 6 },
+    });
+    expect(run.history).toHaveLength(3);
+    expect(run.versions.onnxruntime).toMatch(/^\d+\.\d+/);
+  });
+
+  it('writes the parameters as Paddle variables of the same values', async () => {
+    const model = await load('one/graph.onnx');
+    const file = await openWeights(workshop.path('one/paddle'));
+    const head = await file.read('fc_0.w_0');
+    expect(Buffer.from(head.data.buffer, head.data.byteOffset, head.data.byteLength)).toEqual(bytes(model, 'fc_0.w_0'));
+    expect(file.tensors.size).toBe(267);
+    await file.close();
+  });
+
+  it('tells what happens as it happens', () => {
+    const types = [...new Set(events.map(({ type }) => type))];
+    expect(types).toEqual(['dataset', 'progress', 'device', 'batch', 'test', 'saved']);
+    const features = events.filter((event) => event.type === 'progress' && event.task === 'features');
+    // The features of all 30 pictures, computed once and not once for each pass.
+    expect(features.map((event) => event.type === 'progress' && event.done)).toEqual([16, 24, 30]);
+    const tests = events.filter((event) => event.type === 'test');
+    expect(tests.map(({ cost }) => cost)).toEqual(stageOne.history.map(({ testCost }) => testCost));
+    expect(stageOne.history.at(-1)?.trainCost).toBeLessThan(stageOne.history[0]?.trainCost as number);
+  });
+
+  it('gives the same bytes for the same seed, and others for another', async () => {
+    const once = async (seed: number, out: string) => {
+      await pretrain({ ...base(), passes: 1, seed, out: workshop.path(out) });
+      return readFile(workshop.path(`${out}/graph.onnx`));
+    };
+    const first = await once(5, 'seed-5');
+    expect(first.equals(await once(5, 'seed-5-again'))).toBe(true);
+    expect(first.equals(await once(6, 'seed-6'))).toBe(false);
+  });
+});
+
+describe('stage one, live', () => {
+  it('moves the running statistics and trains the head alone', async () => {
+    await pretrain({ ...base(), passes: 1, batchNorm: 'live', out: workshop.path('live') });
+    const before = await load('graph.onnx');
+    const names = changed(before, await load('live/graph.onnx'));
+    expect(new Set(names)).toEqual(new Set([...HEAD_PARAMETERS, ...runningStatistics(before.graph)]));
+  });
+});
+
+describe('stage two', () => {
+  it('learns, and trains every parameter', async () => {
+    const mean = (costs: number[]) => costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
+    const costs = stageTwo.history.map(({ trainCost }) => trainCost);
+    expect(mean(costs.slice(-5))).toBeLessThan(0.9 * mean(costs.slice(0, 5)));
+    const names = changed(await load('one/graph.onnx'), await load('two/model.onnx'));
+    expect(names.filter((name) => !name.startsWith('input_'))).toHaveLength(267);
+  });
+
+  it('with frozen BatchNorm leaves the running statistics as they are', async () => {
+    const options = { data: workshop.data, from: workshop.path('one'), passes: 1, threads: 1 } as const;
+    await finetune({ ...options, batchNorm: 'frozen', out: workshop.path('two-frozen') });
+    const before = await load('one/graph.onnx');
+    const names = changed(before, await load('two-frozen/model.onnx'));
+    expect(names).toHaveLength(161);
+    for (const name of runningStatistics(before.graph)) expect(names).not.toContain(name);
+  });
+
+  it('serves through onnxruntime-node what the trainer measured, picture for picture', async () => {
+    await using classifier = await Classifier.load(workshop.path('two'), { threads: 1 });
+    expect(classifier.classes).toEqual(['blue', 'green', 'red']);
+    expect(classifier.transform).toEqual({ imageSize: 32, resizeSize: 37 });
+    const { test } = await openDataset(workshop.data);
+    let correct = 0;
+    const options = { batchSize: 4, imageSize: 32, seed: 0, pass: 0, augment: false, shuffle: false };
+    for await (const { images, labels, size } of batches(test, options)) {
+      const probabilities = await classifier.probabilities(images, size);
+      expect(probabilities.slice(0, 3).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
+      correct += countCorrect(probabilities, labels);
+    }
+    expect(correct / test.length).toBe(stageTwo.history.at(-1)?.testAccuracy);
+    const best = await classifier.predict(test[0]?.file as string, { top: 2 });
+    expect(best).toHaveLength(2);
+    expect(best[0]?.label).toBe('blue');
+    expect(best[0]?.probability).toBeGreaterThan(best[1]?.probability as number);
+  });
+
+  it('has pixels in, probabilities out and nothing of training', async () => {
+    const { graph, metadata } = await load('two/model.onnx');
+    expect(graph.inputs).toEqual([{ name: 'image', type: 'uint8', dims: ['batch', 32, 32, 3] }]);
+    expect(graph.outputs).toEqual([{ name: 'probabilities', type: 'float32', dims: ['batch', 3] }]);
+    expect(JSON.parse(metadata.get('ortune.labels') as string)).toEqual(['blue', 'green', 'red']);
+    expect([metadata.get('ortune.resize'), metadata.get('ortune.crop')]).toEqual(['37', '32']);
+  });
+});
+
+it('leaves the pictures as they were', async () => {
+  expect(await snapshot(workshop.data)).toEqual(pictures);
+});
