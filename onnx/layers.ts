@@ -66,12 +66,14 @@ export class Layers {
     return this.graph.add('Add', [left, right], this.graph.like(name, left));
   }
 
-  /** 3x3 max-pooling, stride 2, padding 1. */
-  maxPool(input: string, name: string): string {
+  /** 3x3 max-pooling, stride 2; `pads` at the top, left, bottom and right, together 1 or 2 for each axis. */
+  maxPool(input: string, name: string, pads: readonly [number, number, number, number]): string {
     const [batch, channels, height, width] = this.#shape(input);
-    const out = (length: number) => Math.floor((length - 1) / 2) + 1;
-    return this.graph.add('MaxPool', [input], tensor(name, 'float32', batch, channels, out(height), out(width)), {
-      attributes: { kernel_shape: ints(3, 3), pads: ints(1, 1, 1, 1), strides: ints(2, 2) },
+    const [top, left, bottom, right] = pads;
+    const out = (length: number, before: number, after: number) => Math.floor((length + before + after - 3) / 2) + 1;
+    const size = [out(height, top, bottom), out(width, left, right)];
+    return this.graph.add('MaxPool', [input], tensor(name, 'float32', batch, channels, ...size), {
+      attributes: { kernel_shape: ints(3, 3), pads: ints(...pads), strides: ints(2, 2) },
     });
   }
 

@@ -13,7 +13,8 @@ export interface ResNetOptions {
   readonly width: number;
   /**
    * Where the first block of a stage halves the map: `3x3` is torchvision's and the tutorial's ("v1.5"), `1x1` the
-   * original paper's, Caffe's and MSRA's.
+   * original paper's as MSRA published it for Caffe. With that goes Caffe's max-pooling, whose windows begin at the
+   * map's edge and end past it, where the others pad all sides.
    */
   readonly strideIn: '3x3' | '1x1';
   readonly classes: number;
@@ -68,7 +69,7 @@ export function buildResNet(options: Partial<ResNetOptions> = {}, initialise?: I
   let map = addNormalisation(graph, image, INPUT_NORMALISATIONS[settings.inputNorm]);
   map = layers.convolution(map, 'conv1', STEM_CHANNELS, 7, 2);
   map = layers.relu(layers.batchNorm(map, 'bn_conv1'), 'conv1_relu');
-  map = layers.maxPool(map, 'pool1');
+  map = layers.maxPool(map, 'pool1', strideIn === '1x1' ? [0, 0, 1, 1] : [1, 1, 1, 1]);
 
   let inChannels = STEM_CHANNELS;
   for (const [stage, blocks] of RESNET_BLOCKS[settings.depth].entries()) {

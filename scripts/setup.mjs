@@ -7,7 +7,6 @@
  * training; no install hook reaches for the network, only this program, through npm, cargo and Maven.
  */
 import './setup/node-version.mjs'; // first: an old Node may not even read the others
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { addonIsCurrent, buildAddon } from './setup/addon.mjs';
 import { chooseLibrary, findNvidiaDriver } from './setup/choice.mjs';
@@ -100,7 +99,6 @@ async function main() {
   );
   try {
     watchSignals(lock.setChild);
-    mkdirSync(runtimeFolder, { recursive: true });
     for (const folder of [runtimeFolder, nativeFolder]) removeLeftovers(folder);
     for (const step of steps) {
       if (step.isCurrent()) {

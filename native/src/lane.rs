@@ -140,11 +140,14 @@ fn close_at_exit(env: Env, queue: &Arc<Queue>) -> napi::Result<()> {
             Ok(())
         })?;
         let process: Object = env.get_global()?.get_named_property("process")?;
-        let once: Function<FnArgs<(&str, Function<Unknown, ()>)>, Unknown> = process.get_named_property("once")?;
+        let once: Function<Listen, Unknown> = process.get_named_property("once")?;
         once.apply(process, ("exit", listener).into())?;
     }
     Ok(())
 }
+
+/// Arguments of `process.once`.
+type Listen<'a> = FnArgs<(&'a str, Function<'a, Unknown<'a>, ()>)>;
 
 fn close_lanes() {
     let lanes = LANES.with_borrow(|lanes| lanes.clone().unwrap_or_default());

@@ -227,7 +227,10 @@ impl Session {
     pub fn copy_buffer_to_parameters(&self, mut buffer: OwnedTensor, trainable_only: bool) -> Result<()> {
         let expected = self.parameters_size(trainable_only)?;
         if buffer.dims != [expected] {
-            let message = format!("the parameters take {expected} numbers, but the buffer has {:?}", buffer.dims);
+            let message = format!(
+                "the parameters take {expected} numbers, but the buffer has {}",
+                buffer.dims.iter().product::<i64>()
+            );
             return Err(Failure::new("INVALID_TENSOR", message));
         }
         let value = buffer.as_value(self.runtime)?;

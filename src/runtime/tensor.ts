@@ -27,6 +27,9 @@ const ARRAYS = {
 
 /** A view of a tensor's bytes; the addon copies them during the call. `what` names the tensor in errors. */
 export function toNative(what: string, tensor: Tensor): NativeTensor {
+  if (typeof tensor !== 'object' || tensor === null) {
+    throw new OrtuneError('INVALID_TENSOR', `${what} must be a tensor, but is ${String(tensor)}`);
+  }
   const { type, dims, data } = tensor;
   if (!Object.hasOwn(ARRAYS, type)) {
     const valid = Object.keys(ARRAYS).join(', ');
@@ -36,7 +39,7 @@ export function toNative(what: string, tensor: Tensor): NativeTensor {
   // Not `instanceof`: a typed array of another realm (a test runner's, say) is as good.
   const given = ArrayBuffer.isView(data) ? data[Symbol.toStringTag] : typeof data;
   if (given !== expected) {
-    throw new OrtuneError('INVALID_TENSOR', `${what}: ${type} needs its data in a ${expected}, but it is ${given}`);
+    throw new OrtuneError('INVALID_TENSOR', `${what}: ${type} needs a ${expected} as data, but has ${given}`);
   }
   return { type, dims, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
 }

@@ -1,12 +1,10 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { ints } from '../../onnx/graph.ts';
 import {
   buildResNet,
   bytesOf,
   encodeModel,
   extract,
-  type Model,
   PIXELS,
   PROBABILITIES,
   withInitializers,
@@ -26,14 +24,6 @@ function toPlanes(data: Float32Array, [n, h, w, c]: [number, number, number, num
   return planes;
 }
 
-/** A network with one attribute of its max-pooling changed. */
-function withPoolPads(model: Model, ...pads: number[]): Model {
-  const nodes = model.graph.nodes.map((node) =>
-    node.op === 'MaxPool' ? { ...node, attributes: { ...node.attributes, pads: ints(...pads) } } : node,
-  );
-  return { ...model, graph: { ...model.graph, nodes } };
-}
-
 describe.skipIf(!shared)('a pretrained network (needs ORTUNE_SHARED)', () => {
   it("gives its original's probabilities", async () => {
     const reference = readSafetensors(shared!, 'resnet50-thin.reference-io.safetensors');
@@ -45,19 +35,14 @@ describe.skipIf(!shared)('a pretrained network (needs ORTUNE_SHARED)', () => {
     const model = extract(withInitializers(bare, new Map(weights)), [PIXELS], [PROBABILITIES]);
     const planes = toPlanes(x.data, x.dims as [number, number, number, number]);
 
-    /** Largest difference from the original's answers. */
-    const error = async (network: Model) => {
-      const session = await InferenceSession.create(encodeModel(network));
-      expect(session.inputNames).toEqual([PIXELS]);
-      const outputs = await session.run({ [PIXELS]: new Tensor('float32', planes, [4, 3, 224, 224]) });
-      const output = outputs[PROBABILITIES]!;
-      expect(output.dims).toEqual(y.dims);
-      const probabilities = output.data as Float32Array;
-      return Math.max(...y.data.map((value, index) => Math.abs(value - probabilities[index]!)));
-    };
-    // Caffe's pooling does not pad in front but rounds the map's size up, which is padding behind.
-    expect(await error(withPoolPads(model, 0, 0, 1, 1))).toBeLessThan(1e-6);
-    // The tutorial's padding on all sides shifts the map by a pixel; the weights bear it.
-    expect(await error(model)).toBeLessThan(1e-2);
+    const session = await InferenceSession.create(encodeModel(model));
+    expect(session.inputNames).toEqual([PIXELS]);
+    const outputs = await session.run({ [PIXELS]: new Tensor('float32', planes, [4, 3, 224, 224]) });
+    const output = outputs[PROBABILITIES]!;
+    expect(output.dims).toEqual(y.dims);
+    const probabilities = output.data as Float32Array;
+    const error = Math.max(...y.data.map((value, index) => Math.abs(value - probabilities[index]!)));
+    // Padding max-pooling on all sides, as torchvision does, would be off by 6e-3.
+    expect(error).toBeLessThan(1e-4);
   });
 });

@@ -84,7 +84,7 @@ export function residualBlock(layers: Layers, input: string): string {
 export function basicBlocks(layers: Layers, input: string): string {
   const branch = (from: string, name: string, channels: number, kernel: number, stride: number) =>
     layers.batchNorm(layers.convolution(from, name, channels, kernel, stride), `bn_${name}`);
-  const stem = layers.maxPool(layers.relu(branch(input, 'stem', 6, 7, 1), 'stem_relu'), 'pool');
+  const stem = layers.maxPool(layers.relu(branch(input, 'stem', 6, 7, 1), 'stem_relu'), 'pool', [1, 1, 1, 1]);
   const inner = branch(layers.relu(branch(stem, 'a1', 6, 3, 1), 'a1_relu'), 'a2', 6, 3, 1);
   const first = layers.relu(layers.add(inner, stem, 'a'), 'a_relu');
   const outer = branch(layers.relu(branch(first, 'b1', 8, 3, 2), 'b1_relu'), 'b2', 8, 3, 1);

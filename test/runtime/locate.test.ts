@@ -1,0 +1,47 @@
+import { writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+import { locateLibrary } from '../../src/runtime/index.ts';
+import { failure, temporaryFolder } from './fixture.ts';
+
+function runtimeFolder(current: unknown): string {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'libtrainer.so'), '');
+  writeFileSync(join(folder, 'current.json'), typeof current === 'string' ? current : JSON.stringify(current));
+  return folder;
+}
+
+const fetched = { library: 'libtrainer.so', variant: 'linux-x86_64', version: '1.24.1', source: 'maven' };
+
+test('finds the library that setup fetched', () => {
+  const folder = runtimeFolder(fetched);
+  const libraryPath = join(folder, 'libtrainer.so');
+  expect(locateLibrary(folder, undefined)).toEqual({ libraryPath, variant: 'linux-x86_64' });
+  // An empty variable is an unset one.
+  expect(locateLibrary(folder, '')).toEqual({ libraryPath, variant: 'linux-x86_64' });
+});
+
+test('finds a library of the user, by absolute path', () => {
+  const library = join(runtimeFolder(fetched), 'libtrainer.so');
+  const folder = runtimeFolder({ library, variant: 'custom', version: '1.24.1', source: '/opt/ort/libonnxruntime.so' });
+  const expected = { libraryPath: library, variant: 'custom' };
+  expect(locateLibrary(folder, undefined)).toEqual(expected);
+  expect(locateLibrary(folder, '/opt/ort/libonnxruntime.so')).toEqual(expected);
+  // The same file, said relative to the working folder.
+  expect(locateLibrary(folder, relative(process.cwd(), '/opt/ort/libonnxruntime.so'))).toEqual(expected);
+});
+
+test.each([
+  ['nothing set up', undefined, undefined, /not set up/],
+  ['a damaged file', '{', undefined, /cannot read .*current\.json/],
+  ['a file without variant', { library: 'libtrainer.so', source: 'maven' }, undefined, /lacks library, variant or/],
+  ['a library that is gone', { ...fetched, library: 'gone.so' }, undefined, /gone\.so, which is not there/],
+  ['another library wanted', fetched, '/opt/mine.so', /ORTUNE_ORT_LIBRARY is \/opt\/mine\.so, but the library that/],
+  ['a third wanted', { ...fetched, source: '/opt/old.so' }, '/opt/mine.so', /but \/opt\/old\.so is set up/],
+])('%s: asks for setup', async (_, current, wanted, message) => {
+  const folder = current === undefined ? temporaryFolder() : runtimeFolder(current);
+  const error = await failure(() => locateLibrary(folder, wanted));
+  expect(error).toMatchObject({ code: 'SETUP_NEEDED' });
+  expect(error.message).toMatch(message);
+  expect(error.message).toContain('npm run setup');
+});
