@@ -90,7 +90,7 @@ export function loadAddon(file: string = ADDON_FILE): Addon {
       [
         `cannot load the native addon on ${process.platform}-${process.arch}, Node ${process.version}: ${reason}`,
         'Possible solutions:',
-        '- It was built on another machine, or for another system library: run `npm run setup -- --force` here',
+        `- It was built on another machine, or for other system libraries: delete ${file}, then run \`npm run setup\``,
         '- See what else this machine lacks: `npm run doctor`',
       ].join('\n'),
       { cause },

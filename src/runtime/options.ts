@@ -16,7 +16,10 @@ export interface SessionOptions {
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /** What the library logs on stderr (default `warning`, and worse). */
   readonly logSeverity?: 'verbose' | 'info' | 'warning' | 'error' | 'fatal';
-  /** Writes a trace for each model, `<prefix>_<time>.json` (Chrome's format), when the session is disposed. */
+  /**
+   * Writes a trace, `<prefix>_<time>.json` (Chrome's format), when the session is disposed. All models of a session
+   * write to the same file: to profile training, leave out the eval and the optimizer model.
+   */
   readonly profilePrefix?: string;
   /** Runs on an NVIDIA GPU; `{}` for the first one. Left out: on the CPU. */
   readonly cuda?: CudaOptions;

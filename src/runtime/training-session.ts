@@ -24,6 +24,9 @@ export type Tensors = Record<string, Tensor>;
  * Steps run one after another on a thread of their own. What is fed is checked against the model and copied before
  * the call returns, so its memory can be used again at once. Label *values* are not checked: a label that is no class
  * of the model reads memory that is not the tensor's. All calls throw `DISPOSED` after `dispose()`.
+ *
+ * The end of the process, or of the worker that made the session, waits for the step that is running, a step being
+ * nothing that could be broken off, and drops those that are queued.
  */
 export class TrainingSession {
   readonly trainInputNames: readonly string[];

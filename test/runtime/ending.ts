@@ -1,6 +1,4 @@
 // Run by exit.test.ts as processes of their own: ways to end one that has a session.
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { CheckpointState, TrainingSession } from '../../src/runtime/index.ts';
 import { artifacts, batch } from './artifacts.ts';
@@ -17,10 +15,9 @@ async function stepping(): Promise<void> {
 
 /** This file as a worker; its errors are the process's. */
 async function steppingWorker(): Promise<Worker> {
-  const tsx = createRequire(import.meta.url).resolve('tsx/esm/api');
-  const code = `import(${JSON.stringify(tsx)}).then(({ register }) => {
+  const code = `import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))}).then(({ register }) => {
     register();
-    return import(${JSON.stringify(fileURLToPath(import.meta.url))});
+    return import(${JSON.stringify(import.meta.url)});
   })`;
   const worker = new Worker(code, { eval: true });
   await new Promise((resolve) => worker.once('message', resolve));
