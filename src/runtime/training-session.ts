@@ -136,6 +136,11 @@ export class TrainingSession {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+
+  /** As `dispose`, for `using`: frees once the calls made before are done, without anyone waiting for it. */
+  [Symbol.dispose](): void {
+    this.dispose().catch(() => {});
+  }
 }
 
 function toNativeFeeds(step: string, feeds: Tensors): Record<string, NativeTensor> {
