@@ -16,9 +16,9 @@ const FOLDER = 'models/demo';
 const SEED = 0;
 /** Side that the network sees. Small, because a ResNet50 that learns from nothing needs a few hundred steps. */
 const IMAGE_SIZE = 64;
-const PICTURES_PER_CLASS = 60;
-const HEAD_PASSES = 2;
-const PASSES = 14;
+const PICTURES_PER_CLASS = 160;
+const HEAD_PASSES = 1;
+const PASSES = 5;
 
 const file = (name: string) => join(FOLDER, name);
 const say = (text: string) => console.log(`\n${text}`);
@@ -53,7 +53,7 @@ await runStage(false, async (hooks) => {
     ...hooks,
     from: file('pretrain_model'),
     passes: PASSES,
-    learningRate: 1e-3,
+    learningRate: 5e-4,
     out: file('infer_model'),
   });
   accuracy = history.at(-1)?.testAccuracy ?? 0;

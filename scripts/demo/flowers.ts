@@ -10,7 +10,7 @@ import { SPECIES, type Species } from './species.ts';
 import { between, type Colour, count, css, numbers, pick, vary } from './svg.ts';
 
 /** Share of the flowers in their kind's common colour: colour helps to tell them apart, and does not suffice. */
-const COMMON = 0.6;
+const COMMON = 0.8;
 
 /** Names of the kinds, sorted. */
 export const FLOWER_CLASSES: readonly string[] = SPECIES.map(({ name }) => name);
