@@ -1,8 +1,9 @@
 import { encodeCheckpoint } from './checkpoint.ts';
+import { encodeModel } from './encode.ts';
 import { addTrainingStep, type BatchNormMode } from './gradients/index.ts';
 import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
 import { crossEntropy, LABEL, LOSS } from './loss.ts';
-import { encodeModel, type Graph, type Initializer, type Model } from './model.ts';
+import type { Graph, Initializer, Model } from './model.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';

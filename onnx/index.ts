@@ -6,12 +6,12 @@ export {
   type TrainingPlan,
   wholeNetwork,
 } from './artifacts.ts';
+export { encodeModel, encodeModelChunks } from './encode.ts';
 export type { BatchNormMode } from './gradients/index.ts';
 export { LABEL, LOSS } from './loss.ts';
 export {
   bytesOf,
   decodeModel,
-  encodeModel,
   floatsOf,
   type Graph,
   type Initializer,

@@ -90,31 +90,6 @@ export interface Model {
 export const IR_VERSION = 8;
 export const OPSET = 17;
 
-/** Serialises a model as a `.onnx` file's bytes. */
-export function encodeModel(model: Model): Uint8Array {
-  const { graph } = model;
-  const message: ModelMessage = {
-    irVersion: IR_VERSION,
-    producerName: 'ortune',
-    graph: {
-      name: graph.name,
-      node: graph.nodes.map(encodeNode),
-      initializer: [...graph.initializers.values()].map((tensor) => ({
-        dims: [...tensor.dims],
-        dataType: ELEMENT_TYPES[tensor.type].code,
-        name: tensor.name,
-        rawData: tensor.data,
-      })),
-      input: graph.inputs.map(encodeValueInfo),
-      output: graph.outputs.map(encodeValueInfo),
-      valueInfo: [...graph.values.values()].map(encodeValueInfo),
-    },
-    opsetImport: [...model.opsets].map(([domain, version]) => ({ domain, version })),
-    metadataProps: [...model.metadata].map(([key, value]) => ({ key, value })),
-  };
-  return ModelProto.encode(message).finish();
-}
-
 /**
  * Reads a `.onnx` file's bytes. Tensor data stay views into `bytes`.
  * @throws OrtuneError `ONNX_INVALID` when the bytes are no ONNX model or use what ortune does not read
@@ -147,17 +122,6 @@ function decodeGraph(graph: GraphMessage): Graph {
   };
 }
 
-function encodeNode(node: Node): NodeMessage {
-  return {
-    input: [...node.inputs],
-    output: [...node.outputs],
-    name: node.name,
-    opType: node.op,
-    domain: node.domain,
-    attribute: Object.entries(node.attributes).map(([name, attribute]) => encodeAttribute(name, attribute)),
-  };
-}
-
 function decodeNode(node: NodeMessage): Node {
   return {
     op: node.opType ?? '',
@@ -172,23 +136,7 @@ function decodeNode(node: NodeMessage): Node {
 }
 
 /** `AttributeProto.AttributeType` numbers. */
-const ATTRIBUTE_CODES = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
-
-function encodeAttribute(name: string, attribute: Attribute): AttributeMessage {
-  const type = ATTRIBUTE_CODES[attribute.kind];
-  switch (attribute.kind) {
-    case 'int':
-      return { name, type, i: attribute.value };
-    case 'float':
-      return { name, type, f: attribute.value };
-    case 'ints':
-      return { name, type, ints: [...attribute.value] };
-    case 'floats':
-      return { name, type, floats: [...attribute.value] };
-    case 'string':
-      return { name, type, s: new TextEncoder().encode(attribute.value) };
-  }
-}
+export const ATTRIBUTE_CODES = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
 
 function decodeAttribute(attribute: AttributeMessage): Attribute {
   switch (attribute.type) {
@@ -208,13 +156,6 @@ function decodeAttribute(attribute: AttributeMessage): Attribute {
         `attribute '${attribute.name}': expected an int, float, string, ints or floats attribute, received type ${attribute.type}`,
       );
   }
-}
-
-function encodeValueInfo(value: ValueInfo): ValueInfoMessage {
-  const elemType = ELEMENT_TYPES[value.type].code;
-  if (value.sequence) return { name: value.name, type: { sequenceType: { elemType: { tensorType: { elemType } } } } };
-  const dim = value.dims.map((length) => (typeof length === 'number' ? { dimValue: length } : { dimParam: length }));
-  return { name: value.name, type: { tensorType: { elemType, shape: { dim } } } };
 }
 
 function decodeValueInfo(value: ValueInfoMessage): ValueInfo {

@@ -72,8 +72,11 @@ for (const [name, fields] of Object.entries(MESSAGES)) {
   namespace.add(message);
 }
 
-/** The protobufjs type of a whole ONNX model. */
+/** The protobufjs types of a whole ONNX model and of its large parts. */
 export const ModelProto = namespace.lookupType('ModelProto');
+export const GraphProto = namespace.lookupType('GraphProto');
+export const TensorProto = namespace.lookupType('TensorProto');
+export const { Writer } = protobuf;
 
 /** Plain shapes of the messages: what {@link ModelProto} encodes from and, for present fields, decodes to. */
 export type Int64 = number | { toNumber(): number; toString(): string };

@@ -25,9 +25,22 @@ export interface ResNetOptions {
   readonly seed: number;
 }
 
-/** Blocks of each stage by depth (He et al., "Deep residual learning for image recognition", CVPR 2016, table 1). */
-export const RESNET_BLOCKS = { 50: [3, 4, 6, 3] } as const;
-export type ResNetDepth = keyof typeof RESNET_BLOCKS;
+interface Architecture {
+  /** Blocks of each stage. */
+  readonly blocks: readonly [number, number, number, number];
+  /** Two 3x3 convolutions, or 1x1, 3x3 and 1x1. */
+  readonly block: 'basic' | 'bottleneck';
+}
+
+/** He et al., "Deep residual learning for image recognition", CVPR 2016, table 1. */
+export const RESNETS = {
+  18: { blocks: [2, 2, 2, 2], block: 'basic' },
+  34: { blocks: [3, 4, 6, 3], block: 'basic' },
+  50: { blocks: [3, 4, 6, 3], block: 'bottleneck' },
+  101: { blocks: [3, 4, 23, 3], block: 'bottleneck' },
+  152: { blocks: [3, 8, 36, 3], block: 'bottleneck' },
+} as const satisfies Record<number, Architecture>;
+export type ResNetDepth = keyof typeof RESNETS;
 
 export const RESNET_DEFAULTS: ResNetOptions = {
   depth: 50,
@@ -49,7 +62,8 @@ export const PROBABILITIES = 'probabilities';
 export const HEAD_PARAMETERS = ['fc_0.w_0', 'fc_0.b_0'] as const;
 
 const STEM_CHANNELS = 64;
-const EXPANSION = 4;
+/** How many times wider a block's output is than its inner channels. */
+const EXPANSION = { basic: 1, bottleneck: 4 } as const;
 
 /**
  * Builds a ResNet as an ONNX model: `image` uint8 [batch, H, W, 3] (RGB) in, `logits` and `probabilities`
@@ -71,19 +85,21 @@ export function buildResNet(options: Partial<ResNetOptions> = {}, initialise?: I
   map = layers.relu(layers.batchNorm(map, 'bn_conv1'), 'conv1_relu');
   map = layers.maxPool(map, 'pool1', strideIn === '1x1' ? [0, 0, 1, 1] : [1, 1, 1, 1]);
 
+  const { blocks, block: kind } = RESNETS[settings.depth];
   let inChannels = STEM_CHANNELS;
-  for (const [stage, blocks] of RESNET_BLOCKS[settings.depth].entries()) {
+  for (const [stage, count] of blocks.entries()) {
     const inner = Math.round(STEM_CHANNELS * width) * 2 ** stage;
-    for (let block = 0; block < blocks; block++) {
-      const name = `${stage + 2}${String.fromCharCode(97 + block)}`;
-      const stride = block === 0 && stage > 0 ? 2 : 1;
-      map = bottleneck(layers, map, name, {
+    const channels = inner * EXPANSION[kind];
+    for (let index = 0; index < count; index++) {
+      const stride = index === 0 && stage > 0 ? 2 : 1;
+      map = residualBlock(layers, map, blockName(settings.depth, stage, index), {
+        kind,
         inner,
         stride,
         strideIn,
-        project: stride > 1 || inChannels !== inner * EXPANSION,
+        project: stride > 1 || inChannels !== channels,
       });
-      inChannels = inner * EXPANSION;
+      inChannels = channels;
     }
   }
 
@@ -101,7 +117,14 @@ export function buildResNet(options: Partial<ResNetOptions> = {}, initialise?: I
   };
 }
 
+/** PaddlePaddle's names: `2a`, `2b`, ... for a stage's blocks, but `4a`, `4b1`, `4b2`, ... where the letters would not do. */
+function blockName(depth: ResNetDepth, stage: number, index: number): string {
+  if (depth > 50 && stage === 2) return index === 0 ? '4a' : `4b${index}`;
+  return `${stage + 2}${String.fromCharCode(97 + index)}`;
+}
+
 interface Block {
+  readonly kind: Architecture['block'];
   readonly inner: number;
   readonly stride: number;
   readonly strideIn: '3x3' | '1x1';
@@ -109,17 +132,23 @@ interface Block {
   readonly project: boolean;
 }
 
-function bottleneck(layers: Layers, input: string, name: string, block: Block): string {
-  const { inner, stride, strideIn } = block;
+function residualBlock(layers: Layers, input: string, name: string, block: Block): string {
+  const { kind, inner, stride, strideIn, project } = block;
   const branch = (from: string, suffix: string, channels: number, kernel: number, step: number) =>
     layers.batchNorm(layers.convolution(from, `res${name}_${suffix}`, channels, kernel, step), `bn${name}_${suffix}`);
+  const activated = (from: string, suffix: string, kernel: number, step: number) =>
+    layers.relu(branch(from, suffix, inner, kernel, step), `res${name}_${suffix}_relu`);
 
-  let map = branch(input, 'branch2a', inner, 1, strideIn === '1x1' ? stride : 1);
-  map = layers.relu(map, `res${name}_branch2a_relu`);
-  map = branch(map, 'branch2b', inner, 3, strideIn === '3x3' ? stride : 1);
-  map = layers.relu(map, `res${name}_branch2b_relu`);
-  map = branch(map, 'branch2c', inner * EXPANSION, 1, 1);
-  const shortcut = block.project ? branch(input, 'branch1', inner * EXPANSION, 1, stride) : input;
+  const channels = inner * EXPANSION[kind];
+  let map: string;
+  if (kind === 'basic') {
+    map = branch(activated(input, 'branch2a', 3, stride), 'branch2b', channels, 3, 1);
+  } else {
+    map = activated(input, 'branch2a', 1, strideIn === '1x1' ? stride : 1);
+    map = activated(map, 'branch2b', 3, strideIn === '3x3' ? stride : 1);
+    map = branch(map, 'branch2c', channels, 1, 1);
+  }
+  const shortcut = project ? branch(input, 'branch1', channels, 1, stride) : input;
   return layers.relu(layers.add(map, shortcut, `res${name}`), `res${name}_relu`);
 }
 
@@ -136,8 +165,11 @@ function check(options: ResNetOptions): void {
   const oneOf = (option: string, values: readonly (string | number)[], received: string | number) => {
     if (!values.includes(received)) fail(option, `one of ${values.join(', ')}`, received);
   };
-  oneOf('depth', Object.keys(RESNET_BLOCKS).map(Number), options.depth);
+  oneOf('depth', Object.keys(RESNETS).map(Number), options.depth);
   oneOf('stride-in', ['3x3', '1x1'], options.strideIn);
+  if (options.strideIn === '1x1' && RESNETS[options.depth].block === 'basic') {
+    fail('stride-in', `3x3 at depth ${options.depth}, whose blocks have no 1x1 convolution`, options.strideIn);
+  }
   oneOf('input-norm', Object.keys(INPUT_NORMALISATIONS), options.inputNorm);
   if (!(Math.round(STEM_CHANNELS * options.width) >= 1 && options.width <= 16)) {
     fail('width', 'a factor that leaves at least one channel and is at most 16', options.width);

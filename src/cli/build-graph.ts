@@ -3,7 +3,7 @@ import {
   ADAM_DEFAULTS,
   buildArtifacts,
   buildResNet,
-  encodeModel,
+  encodeModelChunks,
   headOnly,
   INPUT_NORMALISATIONS,
   type InputNormalisationName,
@@ -34,35 +34,35 @@ interface Options {
 
 export const buildGraphCommand: Command<Options> = {
   usage: 'npm run build-graph -- [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
-  flags: (parser) =>
-    parser.options({
-      depth: { type: 'number', default: RESNET_DEFAULTS.depth, describe: 'Weighted layers' },
-      width: { type: 'number', default: RESNET_DEFAULTS.width, describe: 'Factor on the channels of the four stages' },
-      'stride-in': {
-        choices: ['3x3', '1x1'] as const,
-        default: RESNET_DEFAULTS.strideIn,
-        describe: 'Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA',
-      },
-      classes: { type: 'number', default: RESNET_DEFAULTS.classes, describe: 'Classes of the head' },
-      'image-size': {
-        type: 'number',
-        default: RESNET_DEFAULTS.imageSize,
-        describe: 'Side of the input, a multiple of 32',
-      },
-      'input-norm': {
-        choices: Object.keys(INPUT_NORMALISATIONS),
-        default: RESNET_DEFAULTS.inputNorm,
-        describe: 'Pixels as the pretrained weights expect them',
-      },
-      seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
-      out: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'File to write' },
-      artifacts: { type: 'string', describe: "Folder for a stage's training artifacts too" },
-      stage: { choices: ['one', 'two'] as const, describe: 'Stage of the artifacts: the head, or the whole network' },
-      bn: {
-        choices: ['live', 'frozen'] as const,
-        describe: 'BatchNorm of the artifacts; frozen in stage one, live in two',
-      },
-    }) as never,
+  onClosedPipe: 'exit',
+  flags: {
+    depth: { type: 'number', default: RESNET_DEFAULTS.depth, describe: 'Weighted layers' },
+    width: { type: 'number', default: RESNET_DEFAULTS.width, describe: 'Factor on the channels of the four stages' },
+    'stride-in': {
+      choices: ['3x3', '1x1'] as const,
+      default: RESNET_DEFAULTS.strideIn,
+      describe: 'Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA',
+    },
+    classes: { type: 'number', default: RESNET_DEFAULTS.classes, describe: 'Classes of the head' },
+    'image-size': {
+      type: 'number',
+      default: RESNET_DEFAULTS.imageSize,
+      describe: 'Side of the input, a multiple of 32',
+    },
+    'input-norm': {
+      choices: Object.keys(INPUT_NORMALISATIONS),
+      default: RESNET_DEFAULTS.inputNorm,
+      describe: 'Pixels as the pretrained weights expect them',
+    },
+    seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
+    out: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'File to write' },
+    artifacts: { type: 'string', describe: "Folder for a stage's training artifacts too" },
+    stage: { choices: ['one', 'two'] as const, describe: 'Stage of the artifacts: the head, or the whole network' },
+    bn: {
+      choices: ['live', 'frozen'] as const,
+      describe: 'BatchNorm of the artifacts; frozen in stage one, live in two',
+    },
+  },
   handle: async (args) => {
     if ((args.artifacts === undefined) !== (args.stage === undefined)) {
       throw new OrtuneError(
@@ -83,9 +83,10 @@ export const buildGraphCommand: Command<Options> = {
       inputNorm,
       seed,
     });
-    const bytes = encodeModel(model);
-    await writeFiles(dirname(resolve(args.out)), { [resolve(args.out)]: bytes });
-    console.log(describe(model, bytes.byteLength, args.out));
+    const chunks = [...encodeModelChunks(model)];
+    await writeFiles(dirname(resolve(args.out)), { [resolve(args.out)]: chunks });
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    console.log(describe(model, bytes, args.out));
     if (args.artifacts !== undefined) {
       await writeFiles(args.artifacts, artifactFiles(model, args));
       console.log(`Training artifacts of stage ${args.stage}: ${args.artifacts}`);

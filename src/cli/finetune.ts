@@ -10,10 +10,10 @@ interface Options extends StageArguments {
 
 export const finetuneCommand: Command<Options> = {
   usage: 'npm run finetune -- --data DIR\n\nStage two: trains the whole network and writes the model to be served.',
-  flags: (parser) =>
-    parser.options({
-      ...stageFlags(FINETUNE_DEFAULTS),
-      from: { type: 'string', default: FINETUNE_DEFAULTS.from, describe: 'Folder of stage one' },
-    }) as never,
+  onClosedPipe: 'go on',
+  flags: {
+    ...stageFlags(FINETUNE_DEFAULTS),
+    from: { type: 'string', default: FINETUNE_DEFAULTS.from, describe: 'Folder of stage one' },
+  },
   handle: (args) => runStage(false, (hooks) => finetune({ ...stageOptions(args), ...hooks, from: args.from })),
 };

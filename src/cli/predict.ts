@@ -14,18 +14,19 @@ interface Options {
 export const predictCommand: Command<Options> = {
   usage: 'npm run predict -- FILES|FOLDERS|GLOBS\n\nTells what is on pictures.',
   positionals: 'some',
-  flags: (parser) =>
-    parser.options({
-      model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
-      top: { type: 'number', default: 5, describe: 'Classes to name for each picture' },
-      json: { type: 'boolean', default: false, describe: 'One JSON object a line' },
-      threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
-    }) as never,
+  onClosedPipe: 'exit',
+  flags: {
+    model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
+    top: { type: 'number', default: 5, describe: 'Classes to name for each picture' },
+    json: { type: 'boolean', default: false, describe: 'One JSON object a line' },
+    threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
+  },
   handle: async ({ _: patterns, model, top, json, threads }) => {
-    if (!Number.isSafeInteger(top) || top < 1) {
-      throw new OrtuneError('OPTION', `--top: expected a whole number from 1 up, received ${top}`);
+    for (const [flag, value] of Object.entries({ top, threads })) {
+      if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
+      throw new OrtuneError('OPTION', `--${flag}: expected a whole number from 1 up, received ${value}`);
     }
-    const files = await listPictures(patterns.map(String));
+    const files = await listPictures(patterns);
     await using classifier = await Classifier.load(model, { threads });
     let failed = 0;
     for (const file of files) {
@@ -37,7 +38,7 @@ export const predictCommand: Command<Options> = {
             `${file}: ${predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(', ')}`,
           );
       } catch (error) {
-        if (!(error instanceof OrtuneError)) throw error;
+        if (!(error instanceof OrtuneError) || error.code !== 'IMAGE_UNREADABLE') throw error;
         // One broken picture among many should not hide the answers for the others.
         failed++;
         if (json) console.log(JSON.stringify({ file, error: error.message }));

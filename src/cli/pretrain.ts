@@ -14,20 +14,25 @@ interface Options extends StageArguments {
 
 export const pretrainCommand: Command<Options> = {
   usage: 'npm run pretrain -- --data DIR --weights PATH|none\n\nStage one: trains a new head on pretrained weights.',
-  flags: (parser) =>
-    parser.options({
-      ...stageFlags(PRETRAIN_DEFAULTS),
-      weights: { type: 'string', demandOption: true, describe: "Pretrained weights, or 'none' for seeded noise" },
-      graph: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'Network from npm run build-graph' },
-      'allow-missing': {
-        type: 'string',
-        array: true,
-        default: [],
-        describe: "Parameters that the weights may lack, e.g. 'res5*'",
-      },
-      save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
-      verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
-    }) as never,
+  onClosedPipe: 'go on',
+  flags: {
+    ...stageFlags(PRETRAIN_DEFAULTS),
+    augment: {
+      type: 'boolean',
+      default: PRETRAIN_DEFAULTS.augment,
+      describe: 'Crop and mirror training pictures at random; only with --bn live',
+    },
+    weights: { type: 'string', demandOption: true, describe: "Pretrained weights, or 'none' for seeded noise" },
+    graph: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'Network from npm run build-graph' },
+    'allow-missing': {
+      type: 'string',
+      array: true,
+      default: [],
+      describe: "Parameters that the weights may lack, e.g. 'res5*'",
+    },
+    save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
+    verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
+  },
   handle: (args) =>
     runStage(args.verbose, (hooks) =>
       pretrain({

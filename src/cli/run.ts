@@ -1,4 +1,4 @@
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Options as FlagOptions } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { OrtuneError } from '../errors.ts';
 import { Interrupted } from './stage.ts';
@@ -6,10 +6,13 @@ import { Interrupted } from './stage.ts';
 export interface Command<Options> {
   /** First line of the help text. */
   readonly usage: string;
+  /** The flags by name; `handle` gets their values under the name in camelCase. */
+  readonly flags: Readonly<Record<string, FlagOptions>>;
   /** How many arguments beside the flags it takes. */
   readonly positionals?: 'none' | 'some';
-  flags(parser: Argv): Argv<Options>;
-  handle(args: Options & { _: (string | number)[] }): Promise<void>;
+  /** What a reader that closes the pipe (`| head`) means: that there is no more use for the rest, or nothing. */
+  readonly onClosedPipe: 'exit' | 'go on';
+  handle(args: Options & { _: string[] }): Promise<void>;
 }
 
 /**
@@ -17,29 +20,62 @@ export interface Command<Options> {
  * and exits with 1 when something went wrong.
  */
 export async function run<Options>(command: Command<Options>): Promise<void> {
-  // A reader that has seen enough (`| head`) closes the pipe: no error of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit();
-    throw error;
+    if (error.code !== 'EPIPE') throw error;
+    if (command.onClosedPipe === 'exit') process.exit();
   });
   try {
-    const base = yargs(hideBin(process.argv))
-      .scriptName('')
-      .usage(command.usage)
-      .strictOptions()
-      .version(false)
-      .wrap(Math.min(110, process.stdout.columns ?? 110))
-      .fail((message, error) => {
-        throw error ?? new OrtuneError('OPTION', `${message}. See --help.`);
-      });
-    const parser =
-      command.positionals === 'some'
-        ? base.demandCommand(1, 'expected at least one file, folder or pattern')
-        : base.demandCommand(0, 0, undefined, 'expected only --flags, received other words too');
-    await command.handle((await command.flags(parser).parseAsync()) as Options & { _: (string | number)[] });
+    await command.handle((await parse(command)) as Options & { _: string[] });
   } catch (error) {
-    const forPeople = error instanceof OrtuneError || error instanceof Interrupted;
-    console.error(forPeople ? `Error: ${error.message}` : error);
-    process.exitCode = error instanceof Interrupted ? 130 : 1;
+    console.error(isForPeople(error) ? `Error: ${error.message}` : error);
+    process.exitCode = error instanceof Interrupted ? error.exitCode : 1;
   }
+}
+
+async function parse({ usage, flags, positionals }: Command<never>): Promise<Record<string, unknown>> {
+  const base = yargs(hideBin(process.argv))
+    .scriptName('')
+    // Our own messages are in English; yargs would put its half into the user's language.
+    .locale('en')
+    // A picture named 1e3 is no number.
+    .parserConfiguration({ 'parse-positional-numbers': false, 'camel-case-expansion': false })
+    .usage(usage)
+    .options(flags)
+    .requiresArg(Object.keys(flags).filter((name) => flags[name]?.type !== 'boolean'))
+    .strictOptions()
+    .version(false)
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .fail((message, error) => {
+      throw error && error.name !== 'YError' ? error : new OrtuneError('OPTION', `${message}. See --help.`);
+    });
+  const parser =
+    positionals === 'some'
+      ? base.demandCommand(1, 'expected at least one file, folder or pattern')
+      : base.demandCommand(0, 0, undefined, 'expected only --flags, received other words too');
+  const args: Record<string, unknown> = await parser.parseAsync();
+  const values: Record<string, unknown> = { _: args['_'] };
+  for (const [name, flag] of Object.entries(flags)) {
+    checkValue(name, flag, args[name]);
+    values[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] = args[name];
+  }
+  return values;
+}
+
+/** What yargs lets pass: a flag with an empty value, given twice, or negated though it is no switch. */
+function checkValue(name: string, { type, array, choices }: FlagOptions, value: unknown): void {
+  if (value === undefined || type === 'boolean') return;
+  const values = array && Array.isArray(value) ? value : [value];
+  for (const one of values) {
+    const fits =
+      type === 'number' ? typeof one === 'number' && !Number.isNaN(one) : typeof one === 'string' && one !== '';
+    if (fits) continue;
+    const expected = choices ? `one of ${choices.join(', ')}` : type === 'number' ? 'a number' : 'a value';
+    const received = Array.isArray(one) ? `several: ${one.join(', ')}` : one === '' ? 'none' : String(one);
+    throw new OrtuneError('OPTION', `--${name}: expected ${expected}, received ${received}. See --help.`);
+  }
+}
+
+/** Errors of the system (no space, no permission) name their path; any other that is not ours is a defect. */
+function isForPeople(error: unknown): error is Error {
+  return error instanceof OrtuneError || error instanceof Interrupted || (error instanceof Error && 'syscall' in error);
 }

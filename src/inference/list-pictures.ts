@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { extname, join, resolve } from 'node:path';
 import { glob } from 'tinyglobby';
 import { IMAGE_EXTENSIONS } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
@@ -11,7 +11,8 @@ import { OrtuneError } from '../errors.ts';
  * @throws OrtuneError `PICTURES_NOT_FOUND` for a word that stands for nothing
  */
 export async function listPictures(words: readonly string[]): Promise<string[]> {
-  const files = new Set<string>();
+  // By absolute path: `a.jpg` and `./a.jpg` are one picture.
+  const files = new Map<string, string>();
   for (const word of words) {
     const found = await stat(word).catch(() => undefined);
     const named = found?.isFile() ? [word] : await (found ? inFolder(word) : glob(word, { expandDirectories: false }));
@@ -21,9 +22,11 @@ export async function listPictures(words: readonly string[]): Promise<string[]> 
         `expected a picture, a folder of pictures or a pattern, but "${word}" stands for no file.`,
       );
     }
-    for (const file of named.sort()) files.add(file);
+    for (const file of named.sort()) {
+      if (!files.has(resolve(file))) files.set(resolve(file), file);
+    }
   }
-  return [...files];
+  return [...files.values()];
 }
 
 async function inFolder(folder: string): Promise<string[]> {

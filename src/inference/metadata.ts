@@ -29,8 +29,27 @@ export function classifierMetadata(metadata: ReadonlyMap<string, string>, file: 
       `${file}: expected a model written by npm run finetune, but its metadata lack ${missing.join(', ')}`,
     );
   }
-  return {
-    classes: JSON.parse(metadata.get(KEYS.labels) as string),
-    transform: { resizeSize: Number(metadata.get(KEYS.resize)), imageSize: Number(metadata.get(KEYS.crop)) },
+  const side = (key: string): number => {
+    const value = Number(metadata.get(key));
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new OrtuneError('MODEL_INVALID', `${file}: ${key}: expected a side in pixels, received ${metadata.get(key)}`);
   };
+  return {
+    classes: parseClassNames(metadata.get(KEYS.labels) as string, `${file}: ${KEYS.labels}`, 'MODEL_INVALID'),
+    transform: { resizeSize: side(KEYS.resize), imageSize: side(KEYS.crop) },
+  };
+}
+
+/** Class names from JSON text that a user may have edited. @throws OrtuneError `code`, saying where */
+export function parseClassNames(text: string, where: string, code: string): string[] {
+  let names: unknown;
+  try {
+    names = JSON.parse(text);
+  } catch (error) {
+    throw new OrtuneError(code, `${where}: expected a JSON array of class names: ${(error as Error).message}`);
+  }
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) {
+    throw new OrtuneError(code, `${where}: expected a JSON array of class names, received other JSON`);
+  }
+  return names;
 }

@@ -21,9 +21,11 @@ export interface ModelInfo {
   readonly inputs: readonly { readonly name: string; readonly dims: readonly (number | string)[] }[];
 }
 
+/** A model's file, or its bytes in pieces, as `encodeModelChunks` gives them: the worker puts them together. */
+export type ModelSource = string | readonly Uint8Array[];
+
 export interface WorkerSetup {
-  /** Path or bytes of the model. */
-  readonly model: string | Uint8Array;
+  readonly model: ModelSource;
   readonly threads: number | undefined;
 }
 
@@ -43,27 +45,30 @@ export class InferenceWorker {
     this.info = info;
     worker.on('message', (reply: WorkerReply) => this.#settle(reply));
     worker.on('error', (error) => this.#fail(error));
-    worker.on('exit', () => this.#fail(new OrtuneError('MODEL_CLOSED', 'the model has been closed')));
+    worker.on('exit', () => this.#fail(closed()));
   }
 
   /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
-  static async create(
-    model: string | Uint8Array,
-    options: { threads?: number | undefined } = {},
-  ): Promise<InferenceWorker> {
+  static async create(model: ModelSource, options: { threads?: number | undefined } = {}): Promise<InferenceWorker> {
     const worker = new Worker(workerEntry(), {
       workerData: { model, threads: options.threads } satisfies WorkerSetup,
     });
     const reply = await new Promise<WorkerReply>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
+      worker.once('exit', () => reject(closed()));
     });
     if ('ready' in reply) return new InferenceWorker(worker, reply.ready);
     await worker.terminate();
-    throw new OrtuneError('MODEL_INVALID', 'failed' in reply ? reply.failed : 'the model did not load');
+    const reason = 'failed' in reply ? reply.failed : 'it did not load';
+    throw new OrtuneError('MODEL_INVALID', `${typeof model === 'string' ? model : 'the model'}: ${reason}`);
   }
 
-  /** Runs the model once. Several calls may be under way; they are answered in order. */
+  /**
+   * Runs the model once. Several calls may be under way; they are answered in order.
+   *
+   * @throws OrtuneError `MODEL_RUN` with onnxruntime-node's reason, `MODEL_CLOSED`
+   */
   run(feeds: Feeds): Promise<Feeds> {
     if (this.#closed) return Promise.reject(this.#closed);
     const id = this.#nextId++;
@@ -73,7 +78,9 @@ export class InferenceWorker {
     });
   }
 
+  /** Ends the thread, once a run that is computing is through; what was asked of it is rejected. */
   async dispose(): Promise<void> {
+    this.#closed ??= closed();
     await this.#worker.terminate();
   }
 
@@ -95,6 +102,8 @@ export class InferenceWorker {
     this.#waiting.clear();
   }
 }
+
+const closed = () => new OrtuneError('MODEL_CLOSED', 'the model has been closed');
 
 /**
  * The module that the worker starts with. Run from source it is TypeScript, which a worker cannot load before tsx is

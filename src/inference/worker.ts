@@ -11,7 +11,7 @@ const answer = (reply: WorkerReply, moved: ArrayBuffer[] = []) => port.postMessa
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 try {
-  const bytes = typeof model === 'string' ? await readFile(model) : model;
+  const bytes = typeof model === 'string' ? await readFile(model) : Buffer.concat(model);
   const { graph, metadata } = decodeModel(bytes);
   const session = await InferenceSession.create(bytes, {
     graphOptimizationLevel: 'all',

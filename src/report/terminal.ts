@@ -26,14 +26,25 @@ export class TerminalReport {
   readonly #bars: cliProgress.MultiBar | undefined;
   #bar: cliProgress.SingleBar | undefined;
   #task = '';
-  #began = 0;
+  /** Where the task stood when it was first heard of, and when that was. */
+  #first = { done: 0, time: 0 };
 
   constructor({ verbose = false }: TerminalOptions = {}) {
     this.#verbose = verbose;
     if (!process.stderr.isTTY) return;
     const format = '{task} {bar} {value}/{total} | {rate} img/s | {eta_formatted} left';
     this.#bars = new cliProgress.MultiBar(
-      { format, clearOnComplete: true, hideCursor: true, stream: process.stderr },
+      {
+        format,
+        // With the words and figures around it within 80 columns.
+        barsize: 20,
+        clearOnComplete: true,
+        // Lines are written where the bar was.
+        forceRedraw: true,
+        // Would take SIGTERM for itself and leave the program running.
+        gracefulExit: false,
+        stream: process.stderr,
+      },
       cliProgress.Presets.shades_classic,
     );
   }
@@ -84,8 +95,11 @@ export class TerminalReport {
 
   /** Removes the bar; call it when a run ends, however it does. */
   close(): void {
+    // Lines wait for the next redraw; stopping alone would lose them.
+    if (this.#bar) this.#bars?.update();
     this.#bars?.stop();
     this.#bar = undefined;
+    this.#task = '';
   }
 
   #progress({ task, pass, done, total }: Extract<TrainingEvent, { type: 'progress' }>): void {
@@ -93,12 +107,13 @@ export class TerminalReport {
     const name = pass === undefined ? TASKS[task] : `${TASKS[task]}, pass ${pass}`;
     if (name !== this.#task) {
       if (this.#bar) this.#bars.remove(this.#bar);
-      this.#bar = this.#bars.create(total, 0, { task: name, rate: '-' });
+      this.#bar = this.#bars.create(total, done, { task: name, rate: '-' });
       this.#task = name;
-      this.#began = performance.now();
+      this.#first = { done, time: performance.now() };
+      return;
     }
-    const rate = (done / (performance.now() - this.#began)) * 1000;
-    this.#bar?.update(done, { rate: Number.isFinite(rate) ? rate.toFixed(0) : '-' });
+    const seconds = (performance.now() - this.#first.time) / 1000;
+    if (seconds > 0) this.#bar?.update(done, { rate: ((done - this.#first.done) / seconds).toFixed(0) });
   }
 }
 

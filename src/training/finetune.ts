@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ADAM_DEFAULTS,
-  encodeModel,
+  encodeModelChunks,
   extract,
   PROBABILITIES,
   runningStatistics,
@@ -11,13 +11,13 @@ import {
 } from '../../onnx/index.ts';
 import { imageTransform } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
-import { withClassifierMetadata } from '../inference/index.ts';
+import { parseClassNames, withClassifierMetadata } from '../inference/index.ts';
 import type { Emit } from './events.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { runPasses } from './passes.ts';
 import { pictureSource } from './picture-source.ts';
-import { prepareData, readNetwork } from './prepare.ts';
+import { checkPictures, openData, readNetwork } from './prepare.ts';
 import type { StageResult } from './pretrain.ts';
 import { LABELS_FILE, saveRecord } from './save.ts';
 import { openTraining, parameterBytes } from './session.ts';
@@ -42,7 +42,8 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     'Run npm run pretrain first, or name its folder with --from.',
   );
   const labels = await readLabels(join(settings.from, LABELS_FILE));
-  const dataset = await prepareData({ ...settings, emit, signal, expectedClasses: labels });
+  const found = await openData({ ...settings, emit, expectedClasses: labels });
+  const dataset = await checkPictures(found, { ...settings, emit, signal });
 
   const plan = wholeNetwork(model, settings.batchNorm, ADAM_DEFAULTS);
   await using training = await openTraining(model, plan, { ...settings, emit });
@@ -55,7 +56,7 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
   const transform = imageTransform(network.imageSize);
   await replaceFolder(settings.out, async (folder) => {
     const served = withClassifierMetadata(trained, { classes: dataset.classes, transform });
-    await writeFile(join(folder, 'model.onnx'), encodeModel(served));
+    await writeFile(join(folder, 'model.onnx'), encodeModelChunks(served));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     await saveRecord(folder, { command: 'finetune', options: settings, network, dataset, history, started });
   });
@@ -70,9 +71,5 @@ async function readLabels(file: string): Promise<string[]> {
       `expected stage one's class names in ${file}, but it cannot be read (${error.code}).`,
     );
   });
-  const labels: unknown = JSON.parse(text);
-  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
-    throw new OrtuneError('STAGE_ONE', `${file}: expected a JSON array of class names.`);
-  }
-  return labels;
+  return parseClassNames(text, file, 'STAGE_ONE');
 }

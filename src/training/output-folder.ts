@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { OrtuneError } from '../errors.ts';
 
@@ -14,7 +14,8 @@ export const RUN_FILE = 'run.json';
  */
 export async function checkOutputFolder(out: string, data: string): Promise<void> {
   const folder = resolve(out);
-  if (contains(resolve(data), folder) || contains(folder, resolve(data))) {
+  const [to, from] = await Promise.all([realPath(folder), realPath(resolve(data))]);
+  if (contains(from, to) || contains(to, from)) {
     throw new OrtuneError('OUTPUT', `--out ${out}: expected a folder apart from the data in ${data}; choose another.`);
   }
   const found = await stat(folder).catch(() => undefined);
@@ -80,6 +81,14 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
+}
+
+/** The path without symbolic links, of what is not there yet as far as it is. */
+async function realPath(path: string): Promise<string> {
+  return realpath(path).catch(async () => {
+    const parent = dirname(path);
+    return parent === path ? path : join(await realPath(parent), basename(path));
+  });
 }
 
 function contains(folder: string, path: string): boolean {

@@ -39,7 +39,11 @@ export interface PassOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Trains for some passes, testing after each. */
+/**
+ * Trains for some passes, testing after each.
+ *
+ * @throws OrtuneError `COST_NOT_FINITE`; the signal's reason when it is aborted
+ */
 export async function runPasses(
   session: TrainingSession,
   source: BatchSource,
@@ -61,6 +65,7 @@ export async function runPasses(
       seconds: (performance.now() - started) / 1000,
     });
   }
+  signal?.throwIfAborted();
   return history;
 }
 
@@ -78,12 +83,7 @@ async function trainPass(
   for await (const { feeds, labels, size } of source.train(pass)) {
     signal?.throwIfAborted();
     const result = figures(await session.trainStep(feeds), labels);
-    if (!Number.isFinite(result.cost)) {
-      throw new OrtuneError(
-        'COST_NOT_FINITE',
-        `pass ${pass}, batch ${batch}: expected a finite cost, received ${result.cost}. Nothing was saved; try a lower --lr.`,
-      );
-    }
+    requireFinite(result.cost, `pass ${pass}, batch ${batch}`);
     await session.optimizerStep();
     await session.lazyResetGrad();
     cost.add(result.cost, size);
@@ -102,12 +102,22 @@ async function testPass(session: TrainingSession, source: BatchSource, pass: num
   for await (const { feeds, labels, size } of source.test()) {
     signal?.throwIfAborted();
     const result = figures(await session.evalStep(feeds), labels);
+    // The last step of a pass may have spoilt the parameters: no training step is left to show it.
+    requireFinite(result.cost, `test after pass ${pass}`);
     cost.add(result.cost, size);
     accuracy.add(result.accuracy, size);
     done += size;
     emit({ type: 'progress', task: 'test', pass, done, total: source.testSize });
   }
   return { cost: cost.value, accuracy: accuracy.value };
+}
+
+function requireFinite(cost: number, where: string): void {
+  if (Number.isFinite(cost)) return;
+  throw new OrtuneError(
+    'COST_NOT_FINITE',
+    `${where}: expected a finite cost, received ${cost}. Nothing was saved; try a lower --lr.`,
+  );
 }
 
 function figures(outputs: Readonly<Record<string, Tensor>>, labels: BigInt64Array) {

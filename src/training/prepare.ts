@@ -33,20 +33,17 @@ export interface DataOptions {
   readonly data: string;
   readonly split?: string | undefined;
   readonly seed: number;
-  readonly onBadImage: 'stop' | 'skip';
   /** The network's classes: how many, or their names in order. */
   readonly expectedClasses: number | readonly string[];
   readonly emit: Emit;
-  readonly signal?: AbortSignal | undefined;
 }
 
-/** Opens the data set and reads every picture through, so that nothing breaks a run half way. */
-export async function prepareData(options: DataOptions): Promise<Dataset> {
-  const { data, split, seed, onBadImage, emit, signal } = options;
+/** Opens the data set. @throws OrtuneError `CLASSES`, and as `openDataset` */
+export async function openData({ data, split, seed, expectedClasses, emit }: DataOptions): Promise<Dataset> {
   const dataset = await openDataset(data, { seed, ...(split !== undefined && { split }) });
-  checkClasses(dataset, options.expectedClasses, data);
+  checkClasses(dataset, expectedClasses, data);
   emit({ type: 'dataset', dataset });
-  return dropBadImages(dataset, { onBadImage, emit, signal });
+  return dataset;
 }
 
 /** @throws OrtuneError `CLASSES` when the data set is not of the classes that the network was made for */
@@ -70,10 +67,20 @@ function checkClasses({ classes }: Dataset, expected: number | readonly string[]
   }
 }
 
-async function dropBadImages(
-  dataset: Dataset,
-  { onBadImage, emit, signal }: Pick<DataOptions, 'onBadImage' | 'emit' | 'signal'>,
-): Promise<Dataset> {
+export interface CheckOptions {
+  readonly onBadImage: 'stop' | 'skip';
+  readonly emit: Emit;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reads every picture through, so that none breaks a run half way. That takes a while with many: what is quick to check
+ * should be checked before.
+ *
+ * @returns the data set, without broken pictures where they are to be skipped
+ * @throws OrtuneError `IMAGE_UNREADABLE` naming all that are broken
+ */
+export async function checkPictures(dataset: Dataset, { onBadImage, emit, signal }: CheckOptions): Promise<Dataset> {
   const samples = [...dataset.train, ...dataset.test];
   const bad = await checkImages(samples, {
     onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),

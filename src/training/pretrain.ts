@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import {
   ADAM_DEFAULTS,
   bytesOf,
-  encodeModel,
+  encodeModelChunks,
   extract,
   FEATURES,
   floatsOf,
@@ -24,7 +24,7 @@ import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './op
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { type PassResult, runPasses } from './passes.ts';
 import { pictureSource } from './picture-source.ts';
-import { prepareData, readNetwork } from './prepare.ts';
+import { checkPictures, openData, readNetwork } from './prepare.ts';
 import { saveRecord } from './save.ts';
 import { openTraining, parameterBytes } from './session.ts';
 
@@ -55,8 +55,9 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   checkStageOptions(settings);
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
-  const dataset = await prepareData({ ...settings, emit, signal, expectedClasses: network.classes });
+  const found = await openData({ ...settings, emit, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
+  const dataset = await checkPictures(found, { ...settings, emit, signal });
   const transform = imageTransform(network.imageSize);
   const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform });
 
@@ -73,7 +74,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   const moved = frozen ? [] : runningStatistics(model.graph);
   const trained = withInitializers(model, await parameterBytes(training.state, [...HEAD_PARAMETERS, ...moved]));
   await replaceFolder(settings.out, async (folder) => {
-    await writeFile(join(folder, 'graph.onnx'), encodeModel(trained));
+    await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(trained));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(trained));
     await saveRecord(folder, { command: 'pretrain', options: settings, network, dataset, history, started });
@@ -94,7 +95,7 @@ async function frozenSource(
     signal: AbortSignal | undefined;
   },
 ) {
-  await using backbone = await InferenceWorker.create(encodeModel(extract(model, [], [FEATURES])), options);
+  await using backbone = await InferenceWorker.create([...encodeModelChunks(extract(model, [], [FEATURES]))], options);
   // Awaited here: the backbone goes when this function returns.
   return await featureSource(backbone, dataset, options);
 }

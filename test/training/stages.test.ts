@@ -135,17 +135,24 @@ describe('stage two', () => {
     expect(classifier.transform).toEqual({ imageSize: 32, resizeSize: 37 });
     const { test } = await openDataset(workshop.data);
     let correct = 0;
+    let first: Float32Array | undefined;
     const options = { batchSize: 4, imageSize: 32, seed: 0, pass: 0, augment: false, shuffle: false };
     for await (const { images, labels, size } of batches(test, options)) {
       const probabilities = await classifier.probabilities(images, size);
       expect(probabilities.slice(0, 3).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
       correct += countCorrect(probabilities, labels);
+      first ??= probabilities.slice(0, 3);
     }
     expect(correct / test.length).toBe(stageTwo.history.at(-1)?.testAccuracy);
     const best = await classifier.predict(test[0]?.file as string, { top: 2 });
-    expect(best).toHaveLength(2);
-    expect(best[0]?.label).toBe('blue');
-    expect(best[0]?.probability).toBeGreaterThan(best[1]?.probability as number);
+    // However little it has learnt, one picture alone gets what it gets in a batch.
+    const ranked = [...(first ?? [])]
+      .map((probability, index) => ({ label: classifier.classes[index], probability }))
+      .sort((left, right) => right.probability - left.probability);
+    expect(best.map(({ label }) => label)).toEqual(ranked.slice(0, 2).map(({ label }) => label));
+    for (const [place, { probability }] of best.entries()) {
+      expect(probability).toBeCloseTo(ranked[place]?.probability as number, 5);
+    }
   });
 
   it('has pixels in, probabilities out and nothing of training', async () => {

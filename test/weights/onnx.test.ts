@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { encodeModel } from '../../onnx/model.ts';
+import { encodeModel } from '../../onnx/index.ts';
 import { type ModelMessage, ModelProto, type TensorMessage } from '../../onnx/proto.ts';
 import { buildResNet } from '../../onnx/resnet.ts';
 import { loadWeights, openWeights } from '../../src/weights/index.ts';

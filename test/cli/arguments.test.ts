@@ -1,0 +1,121 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { finetuneCommand } from '../../src/cli/finetune.ts';
+import { predictCommand } from '../../src/cli/predict.ts';
+import { pretrainCommand } from '../../src/cli/pretrain.ts';
+import { type Command, run } from '../../src/cli/run.ts';
+import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+
+const { argv } = process;
+afterEach(() => {
+  process.argv = argv;
+  process.exitCode = 0;
+  process.stdout.removeAllListeners('error');
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+/** What a command is given for some arguments, or says of them. */
+async function parse<Options>(command: Command<Options>, ...args: string[]): Promise<unknown> {
+  const errors = vi.spyOn(console, 'error').mockImplementation(() => {});
+  process.argv = ['node', 'script', ...args];
+  let given: unknown;
+  const handle = async (values: unknown) => {
+    given = values;
+  };
+  await run({ ...command, handle });
+  expect(process.exitCode ?? 0).toBe(given === undefined ? 1 : 0);
+  return given ?? errors.mock.calls[0]?.[0];
+}
+
+describe('what a command is given', () => {
+  it('are the defaults of the library, under the names that the flags have', async () => {
+    expect(await parse(finetuneCommand, '--data', 'photos')).toEqual({
+      _: [],
+      data: 'photos',
+      split: undefined,
+      threads: undefined,
+      passes: FINETUNE_DEFAULTS.passes,
+      batchSize: FINETUNE_DEFAULTS.batchSize,
+      lr: FINETUNE_DEFAULTS.learningRate,
+      bn: FINETUNE_DEFAULTS.batchNorm,
+      augment: FINETUNE_DEFAULTS.augment,
+      onBadImage: FINETUNE_DEFAULTS.onBadImage,
+      seed: FINETUNE_DEFAULTS.seed,
+      device: FINETUNE_DEFAULTS.device,
+      out: FINETUNE_DEFAULTS.out,
+      from: FINETUNE_DEFAULTS.from,
+    });
+  });
+
+  it('are numbers, switches and lists as their flags say', async () => {
+    const args = ['--data', '2024', '--weights', '0x10', '--lr', '5e-4', '--no-augment', '--batch-size=8'];
+    const lists = ['--allow-missing', 'res5*', 'fc*', '--allow-missing', 'bn*'];
+    expect(await parse(pretrainCommand, ...args, ...lists)).toMatchObject({
+      data: '2024',
+      weights: '0x10',
+      lr: 0.0005,
+      augment: false,
+      batchSize: 8,
+      allowMissing: ['res5*', 'fc*', 'bn*'],
+    });
+  });
+
+  it('are words as they were typed, whatever they look like', async () => {
+    const words = ['1e3', '007', '[1].jpg'];
+    expect(await parse(predictCommand, ...words, '--json')).toMatchObject({ _: words, json: true, top: 5 });
+    expect(await parse(predictCommand, '--', '--odd.jpg')).toMatchObject({ _: ['--odd.jpg'] });
+  });
+});
+
+describe('what is refused', () => {
+  const DATA = ['--data', 'data', '--weights', 'none'];
+
+  it.each([
+    ['no weights', ['--data', 'data'], 'Missing required argument: weights.'],
+    ['words beside the flags', [...DATA, 'more'], 'expected only --flags, received other words too.'],
+    ['a flag in camelCase', [...DATA, '--batchSize', '4'], 'Unknown argument: batchSize.'],
+    [
+      'a flag without its value',
+      ['--weights', 'none', '--data', '--passes', '1'],
+      'Not enough arguments following: data.',
+    ],
+    ['a number without its value', [...DATA, '--passes'], 'Not enough arguments following: passes.'],
+    ['an empty value', ['--weights', 'none', '--data='], '--data: expected a value, received none.'],
+    ['a flag twice', [...DATA, '--data', 'others'], '--data: expected a value, received several: data, others.'],
+    [
+      'a choice twice',
+      [...DATA, '--bn', 'live', '--bn', 'frozen'],
+      '--bn: expected one of live, frozen, received several: live, frozen.',
+    ],
+    [
+      'a number twice',
+      [...DATA, '--passes', '1', '--passes', '2'],
+      '--passes: expected a number, received several: 1, 2.',
+    ],
+    ['a word for a number', [...DATA, '--lr', 'fast'], '--lr: expected a number, received NaN.'],
+    ['a value negated', [...DATA, '--no-out'], '--out: expected a value, received false.'],
+    ['a list negated', [...DATA, '--no-allow-missing'], '--allow-missing: expected a value, received false.'],
+  ])('%s', async (_, args, message) => {
+    expect(await parse(pretrainCommand, ...args)).toBe(`Error: ${message} See --help.`);
+  });
+
+  it('is so in English, whatever the language of the system', async () => {
+    for (const name of ['LC_ALL', 'LC_MESSAGES', 'LANG', 'LANGUAGE']) vi.stubEnv(name, 'de_DE.UTF-8');
+    expect(await parse(pretrainCommand, '--data', 'x')).toBe('Error: Missing required argument: weights. See --help.');
+  });
+
+  it('comes with the values that are taken', async () => {
+    expect(await parse(pretrainCommand, ...DATA, '--device', 'gpu')).toMatch(
+      /Argument: device, Given: "gpu", Choices: "auto", "cpu", "cuda"/,
+    );
+  });
+});
+
+it('a defect keeps its stack', async () => {
+  const defect = new TypeError('not for people');
+  const errors = vi.spyOn(console, 'error').mockImplementation(() => {});
+  process.argv = ['node', 'script', '--data', 'x'];
+  await run({ ...finetuneCommand, handle: () => Promise.reject(defect) });
+  expect(errors.mock.calls).toEqual([[defect]]);
+  expect(process.exitCode).toBe(1);
+});

@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Outcome {
+  /** Exit code, or the signal that ended the process. */
+  readonly code: number | NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export type CommandName = 'build-graph' | 'pretrain' | 'finetune' | 'predict';
+
+/** What `npm run` starts, without the set-up before it. */
+export function commandLine(command: CommandName, args: readonly string[]): string[] {
+  const script = fileURLToPath(new URL(`../../scripts/${command}.ts`, import.meta.url));
+  return [process.execPath, '--import', import.meta.resolve('tsx'), script, ...args];
+}
+
+/**
+ * Runs a command in a process of its own, in the folder `cwd`.
+ *
+ * @param watch gets the process once it runs, to disturb it
+ */
+export function runCommand(
+  cwd: string,
+  command: CommandName,
+  args: readonly string[],
+  options: { watch?(child: ChildProcess): void; env?: Record<string, string> } = {},
+): Promise<Outcome> {
+  return runProcess(cwd, commandLine(command, args), options);
+}
+
+/** Runs any process; see {@link runCommand}. */
+export async function runProcess(
+  cwd: string,
+  [program, ...args]: readonly string[],
+  { watch, env }: { watch?(child: ChildProcess): void; env?: Record<string, string> } = {},
+): Promise<Outcome> {
+  const child = spawn(program as string, args, {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  watch?.(child);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code: code ?? signal, stdout, stderr }));
+  });
+}
+
+/** Resolves once the process has written `text` to its standard output. */
+export function untilPrinted(child: ChildProcess, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = '';
+    child.stdout?.on('data', (part) => {
+      seen += part;
+      if (seen.includes(text)) resolve();
+    });
+  });
+}
