@@ -5,6 +5,7 @@ import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
 import { crossEntropy, LABEL, LOSS } from './loss.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
+import { parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
 
@@ -33,14 +34,10 @@ export function headOnly(batchNorm: BatchNormMode, optimizer: AdamOptions): Trai
 
 /** Stage two: every weight and BatchNorm's scale and offset; its running statistics are moved, never trained. */
 export function wholeNetwork(model: Model, batchNorm: BatchNormMode, optimizer: AdamOptions): TrainingPlan {
-  const read = new Set(model.graph.nodes.filter(({ op }) => PARAMETER_OPS.has(op)).flatMap((node) => node.inputs));
   const statistics = runningStatistics(model.graph);
-  const names = [...model.graph.initializers.keys()].filter((name) => read.has(name) && !statistics.has(name));
-  return { trainable: new Set(names), batchNorm, optimizer };
+  const names = parametersOf(model.graph).map(({ name }) => name);
+  return { trainable: new Set(names.filter((name) => !statistics.has(name))), batchNorm, optimizer };
 }
-
-/** Operators whose initializers are parameters; those of others are constants, as in the normalisation of pixels. */
-const PARAMETER_OPS: ReadonlySet<string> = new Set(['BatchNormalization', 'Conv', 'Gemm']);
 
 /**
  * Writes the training artifacts for a model in inference form, which must give `logits`.
@@ -127,10 +124,4 @@ function evalGraph(forward: Graph, parameters: readonly Initializer[], constants
   graph.output(LOSS);
   graph.output(LOGITS);
   return graph.build();
-}
-
-/** Names of the running means and variances of every BatchNorm. */
-export function runningStatistics(graph: Graph): Set<string> {
-  const nodes = graph.nodes.filter(({ op }) => op === 'BatchNormalization');
-  return new Set(nodes.flatMap(({ inputs }) => inputs.slice(3, 5)));
 }

@@ -2,7 +2,6 @@ export {
   type Artifacts,
   buildArtifacts,
   headOnly,
-  runningStatistics,
   type TrainingPlan,
   wholeNetwork,
 } from './artifacts.ts';
@@ -19,6 +18,7 @@ export {
   type Node,
 } from './model.ts';
 export { ADAM_DEFAULTS, type AdamOptions } from './optimizer.ts';
+export { parametersOf, runningStatistics } from './parameters.ts';
 export { INPUT_NORMALISATIONS, type InputNormalisationName, PIXELS } from './preprocess.ts';
 export {
   buildResNet,

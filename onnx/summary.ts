@@ -1,6 +1,6 @@
-import { runningStatistics } from './artifacts.ts';
 import { valueInfo } from './graph.ts';
 import type { Graph } from './model.ts';
+import { parametersOf, runningStatistics } from './parameters.ts';
 
 /** Size of a network. */
 export interface Summary {
@@ -18,14 +18,12 @@ export function summarise(graph: Graph): Summary {
   const count = (op: string) => graph.nodes.filter((node) => node.op === op).length;
   const statistics = runningStatistics(graph);
   const size = (dims: readonly number[]) => dims.reduce((product, length) => product * length, 1);
-  const weights = new Set(
-    graph.nodes.filter(({ op }) => ['Conv', 'BatchNormalization', 'Gemm'].includes(op)).flatMap((node) => node.inputs),
-  );
+  const parameters = parametersOf(graph);
   const total = (wanted: (name: string) => boolean) =>
-    [...graph.initializers.values()].reduce((sum, { name, dims }) => sum + (wanted(name) ? size(dims) : 0), 0);
+    parameters.reduce((sum, { name, dims }) => sum + (wanted(name) ? size(dims) : 0), 0);
   return {
     layers: { convolutions: count('Conv'), batchNorms: count('BatchNormalization'), linear: count('Gemm') },
-    parameters: total((name) => weights.has(name) && !statistics.has(name)),
+    parameters: total((name) => !statistics.has(name)),
     statistics: total((name) => statistics.has(name)),
     multiplyAdds: graph.nodes.reduce((sum, node) => {
       const weights = graph.initializers.get(node.inputs[1] ?? '');

@@ -110,6 +110,8 @@ async function pixels(image: Sharp): Promise<Uint8Array> {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ('syscall' in error && 'code' in error) return `the file cannot be read (${error.code})`;
-  const lines = error.message.split('\n').filter((line) => !line.startsWith('source: bad seek'));
-  return (lines[0] ?? error.message).replace(/^Input buffer (?=contains|has)/, 'it ').replace(/\.$/, '');
+  // libvips seeks past the end of a file that is cut short; when it says nothing else, that is the reason.
+  const line =
+    error.message.split('\n').find((line) => !line.startsWith('source: bad seek')) ?? 'the file is cut short';
+  return line.replace(/^Input buffer (?=contains|has)/, 'it ').replace(/\.$/, '');
 }

@@ -9,9 +9,9 @@ import {
   floatsOf,
   HEAD_PARAMETERS,
   headOnly,
-  type Initializer,
   LOGITS,
   type Model,
+  parametersOf,
   runningStatistics,
   withInitializers,
 } from '../../onnx/index.ts';
@@ -100,16 +100,6 @@ async function frozenSource(
   return await featureSource(backbone, dataset, options);
 }
 
-/** The graph's parameters: what weights are looked up for by name. */
-function parametersOf(model: Model): Initializer[] {
-  const read = new Set(
-    model.graph.nodes
-      .filter(({ op }) => op === 'Conv' || op === 'BatchNormalization' || op === 'Gemm')
-      .flatMap((node) => node.inputs),
-  );
-  return [...model.graph.initializers.values()].filter(({ name }) => read.has(name));
-}
-
 async function withPretrainedWeights(
   model: Model,
   { weights, allowMissing }: { weights: string; allowMissing: readonly string[] },
@@ -118,7 +108,10 @@ async function withPretrainedWeights(
   if (weights === 'none') return model;
   const file = await openWeights(weights);
   try {
-    const { values, report } = await loadWeights(file, parametersOf(model), { head: HEAD_PARAMETERS, allowMissing });
+    const { values, report } = await loadWeights(file, parametersOf(model.graph), {
+      head: HEAD_PARAMETERS,
+      allowMissing,
+    });
     emit({ type: 'weights', report });
     return withInitializers(model, new Map([...values].map(([name, data]) => [name, bytesOf(data)])));
   } finally {
@@ -127,7 +120,7 @@ async function withPretrainedWeights(
 }
 
 function* paddleVariables(model: Model) {
-  for (const parameter of parametersOf(model)) {
+  for (const parameter of parametersOf(model.graph)) {
     yield { name: parameter.name, dims: parameter.dims, data: floatsOf(parameter) };
   }
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { runningStatistics } from '../../onnx/artifacts.ts';
 import { float, valueInfo } from '../../onnx/graph.ts';
 import {
   ADAM_DEFAULTS,
@@ -14,6 +13,7 @@ import {
   type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
+import { runningStatistics } from '../../onnx/parameters.ts';
 import { trainedLike } from './tiny-nets.ts';
 
 const network = buildResNet({ width: 1 / 32, imageSize: 32, classes: 3 }, trainedLike(1));

@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runningStatistics } from '../../onnx/artifacts.ts';
 import {
   ADAM_DEFAULTS,
   type Artifacts,
@@ -19,6 +18,7 @@ import {
   type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
+import { runningStatistics } from '../../onnx/parameters.ts';
 import { CheckpointState, TrainingSession } from '../../src/runtime/index.ts';
 import { batchFor, feeds } from './gradients.ts';
 import { tinyNet, trainedLike } from './tiny-nets.ts';

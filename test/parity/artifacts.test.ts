@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runningStatistics } from '../../onnx/artifacts.ts';
 import {
   ADAM_DEFAULTS,
   type Artifacts,
@@ -16,6 +15,7 @@ import {
   type Node,
   wholeNetwork,
 } from '../../onnx/index.ts';
+import { runningStatistics } from '../../onnx/parameters.ts';
 import { Random } from '../../src/random.ts';
 import { CheckpointState, type Tensor, TrainingSession } from '../../src/runtime/index.ts';
 import { basicBlocks, tinyNet, trainedLike } from '../onnx/tiny-nets.ts';
