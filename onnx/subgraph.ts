@@ -28,7 +28,12 @@ export function extract(model: Model, inputs: readonly string[], outputs: readon
     outputs: outputs.map(named),
     nodes,
     initializers: new Map([...graph.initializers].filter(([name]) => wanted.has(name))),
-    values: new Map([...graph.values].filter(([name]) => wanted.has(name) && !borders.has(name))),
+    // A border of the whole may lie within the part: its type and shape stay known.
+    values: new Map(
+      [...graph.values.values(), ...graph.outputs]
+        .filter(({ name }) => wanted.has(name) && !borders.has(name))
+        .map((value) => [value.name, value]),
+    ),
   };
   return { ...model, graph: part };
 }

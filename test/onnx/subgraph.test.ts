@@ -18,6 +18,11 @@ const names = (values: Iterable<{ name: string }>) => [...values].map(({ name })
 const ops = ({ graph }: typeof model) => graph.nodes.map(({ op }) => op);
 
 describe('a part of a model', () => {
+  it('knows the shape of what was an output and lies within the part', () => {
+    const { graph } = extract(model, [], [PROBABILITIES]);
+    expect(graph.values.get(LOGITS)).toEqual(model.graph.outputs.find(({ name }) => name === LOGITS));
+  });
+
   it('ends at the wanted outputs', () => {
     const { graph } = extract(model, [], [FEATURES]);
     expect(graph.inputs).toEqual([{ name: IMAGE, type: 'uint8', dims: ['batch', 64, 64, 3] }]);

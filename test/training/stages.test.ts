@@ -1,10 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeModel, HEAD_PARAMETERS, type Model, runningStatistics } from '../../onnx/index.ts';
-import { batches, openDataset } from '../../src/data/index.ts';
+import {
+  ADAM_DEFAULTS,
+  decodeModel,
+  HEAD_PARAMETERS,
+  type Model,
+  runningStatistics,
+  wholeNetwork,
+} from '../../onnx/index.ts';
+import { openDataset } from '../../src/data/index.ts';
 import { Classifier } from '../../src/inference/index.ts';
 import { finetune, pretrain, type StageResult, type TrainingEvent } from '../../src/training/index.ts';
-import { countCorrect } from '../../src/training/metrics.ts';
+import { argmax, countCorrect } from '../../src/training/metrics.ts';
+import { pictureSource } from '../../src/training/picture-source.ts';
+import { openTraining } from '../../src/training/session.ts';
 import { openWeights } from '../../src/weights/index.ts';
 import { openWorkshop, snapshot, type Workshop } from './workshop.ts';
 
@@ -133,18 +142,29 @@ describe('stage two', () => {
     await using classifier = await Classifier.load(workshop.path('two'), { threads: 1 });
     expect(classifier.classes).toEqual(['blue', 'green', 'red']);
     expect(classifier.transform).toEqual({ imageSize: 32, resizeSize: 37 });
-    const { test } = await openDataset(workshop.data);
+    const dataset = await openDataset(workshop.data);
+    const model = await load('two/model.onnx');
+    const plan = wholeNetwork(model, 'live', ADAM_DEFAULTS);
+    await using training = await openTraining(model, plan, { device: 'cpu', threads: 1, emit: () => {} });
+    const source = pictureSource(dataset, { imageSize: 32, batchSize: 4, seed: 0, augment: false });
     let correct = 0;
     let first: Float32Array | undefined;
-    const options = { batchSize: 4, imageSize: 32, seed: 0, pass: 0, augment: false, shuffle: false };
-    for await (const { images, labels, size } of batches(test, options)) {
-      const probabilities = await classifier.probabilities(images, size);
-      expect(probabilities.slice(0, 3).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
+    for await (const { feeds, labels, size } of source.test()) {
+      const probabilities = await classifier.probabilities(feeds['image']?.data as Uint8Array, size);
+      const logits = (await training.session.evalStep({ ...feeds }))['logits']?.data as Float32Array;
+      for (let row = 0; row < size; row++) {
+        expect(argmax(probabilities, row * 3, 3)).toBe(argmax(logits, row * 3, 3));
+        const powers = [...logits.slice(row * 3, row * 3 + 3)].map(Math.exp);
+        const sum = powers.reduce((total, power) => total + power, 0);
+        for (const [index, power] of powers.entries()) {
+          expect(probabilities[row * 3 + index]).toBeCloseTo(power / sum, 5);
+        }
+      }
       correct += countCorrect(probabilities, labels);
       first ??= probabilities.slice(0, 3);
     }
-    expect(correct / test.length).toBe(stageTwo.history.at(-1)?.testAccuracy);
-    const best = await classifier.predict(test[0]?.file as string, { top: 2 });
+    expect(correct / dataset.test.length).toBe(stageTwo.history.at(-1)?.testAccuracy);
+    const best = await classifier.predict(dataset.test[0]?.file as string, { top: 2 });
     // However little it has learnt, one picture alone gets what it gets in a batch.
     const ranked = [...(first ?? [])]
       .map((probability, index) => ({ label: classifier.classes[index], probability }))
