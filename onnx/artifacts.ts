@@ -8,32 +8,44 @@ import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
+import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
+
+/** Adam by ONNX Runtime's own optimizer model, or any update within the training graph. */
+export type Optimizer = AdamOptions | GraphOptimizer;
 
 /** What a stage trains, and how. */
-export interface TrainingPlan {
+export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   /** Names of the initializers that are trained. */
   readonly trainable: ReadonlySet<string>;
   readonly batchNorm: BatchNormMode;
-  readonly optimizer: AdamOptions;
+  readonly optimizer: Chosen;
 }
 
 /** The four files of ONNX Runtime's training API, as bytes. */
-export interface Artifacts {
-  /** In: the model's inputs and `label` int64 [batch]; out: `loss` float32 [] and `logits` float32 [batch, classes]. */
+export interface Artifacts<Chosen extends Optimizer = AdamOptions> {
+  /**
+   * In: the model's inputs and `label` int64 [batch]; out: `loss` float32 [] and `logits` float32 [batch, classes].
+   * With the update in the graph also {@link UPDATE_INPUTS} in, and out `updated` bool [1].
+   */
   readonly trainingModel: Uint8Array;
   /** The same inputs and outputs, BatchNorm on its running statistics. */
   readonly evalModel: Uint8Array;
-  readonly optimizerModel: Uint8Array;
+  /** None where the update is in the training graph. */
+  readonly optimizerModel: Chosen extends GraphOptimizer ? undefined : Uint8Array;
   readonly checkpoint: Uint8Array;
 }
 
 /** Stage one: the head alone. */
-export function headOnly(batchNorm: BatchNormMode, optimizer: AdamOptions): TrainingPlan {
+export function headOnly<Chosen extends Optimizer>(batchNorm: BatchNormMode, optimizer: Chosen): TrainingPlan<Chosen> {
   return { trainable: new Set(HEAD_PARAMETERS), batchNorm, optimizer };
 }
 
 /** Stage two: every weight and BatchNorm's scale and offset; its running statistics are moved, never trained. */
-export function wholeNetwork(model: Model, batchNorm: BatchNormMode, optimizer: AdamOptions): TrainingPlan {
+export function wholeNetwork<Chosen extends Optimizer>(
+  model: Model,
+  batchNorm: BatchNormMode,
+  optimizer: Chosen,
+): TrainingPlan<Chosen> {
   const statistics = runningStatistics(model.graph);
   const names = parametersOf(model.graph).map(({ name }) => name);
   return { trainable: new Set(names.filter((name) => !statistics.has(name))), batchNorm, optimizer };
@@ -47,7 +59,7 @@ export function wholeNetwork(model: Model, batchNorm: BatchNormMode, optimizer: 
  *
  * @throws Error when a trained name is no float32 initializer that the logits depend on
  */
-export function buildArtifacts(model: Model, plan: TrainingPlan): Artifacts {
+export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: TrainingPlan<Chosen>): Artifacts<Chosen> {
   const forward = extract(model, [], [LOGITS]).graph;
   const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
   for (const name of plan.trainable) {
@@ -62,21 +74,24 @@ export function buildArtifacts(model: Model, plan: TrainingPlan): Artifacts {
   const isParameter = (name: string) => plan.trainable.has(name) || moved.has(name);
   const parameters = [...forward.initializers.values()].filter(({ name }) => isParameter(name));
   const constants = [...forward.initializers.values()].filter(({ name }) => !isParameter(name));
+  const update = updateOf(plan);
+  const optimizerModel = 'algorithm' in plan.optimizer ? undefined : encodeModel(buildOptimizer(plan.optimizer));
+  const state = update ? optimizerState(trainable, update) : [];
   const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const]);
 
   return {
     trainingModel: encodeModel({
-      graph: trainingGraph(forward, parameters, constants, trainable, plan),
+      graph: trainingGraph(forward, [...parameters, ...state], constants, trainable, plan),
       opsets,
       metadata: new Map(),
     }),
     evalModel: encodeModel({
-      graph: evalGraph(forward, parameters, constants),
+      graph: evalGraph(forward, [...parameters, ...state], constants),
       opsets: model.opsets,
       metadata: new Map(),
     }),
-    optimizerModel: encodeModel(buildOptimizer(plan.optimizer)),
-    checkpoint: encodeCheckpoint({ trainable, frozen }),
+    optimizerModel: optimizerModel as Artifacts<Chosen>['optimizerModel'],
+    checkpoint: encodeCheckpoint({ trainable, frozen: [...frozen, ...state] }),
   };
 }
 
@@ -98,7 +113,7 @@ function trainingGraph(
   parameters: readonly Initializer[],
   constants: readonly Initializer[],
   trainable: readonly Initializer[],
-  plan: TrainingPlan,
+  plan: TrainingPlan<Optimizer>,
 ): Graph {
   const { graph, nodes } = begin('training', forward, parameters, constants);
   // The library finds these by their names: buffers end in `_grad.accumulation.buffer`, the flag is `lazy_reset_grad`.
@@ -106,16 +121,33 @@ function trainingGraph(
   for (const { name, type, dims } of trainable) graph.input({ name: buffer(name), type, dims });
   graph.input(tensor('lazy_reset_grad', 'bool', 1));
 
-  const one = graph.constant('loss_gradient', Float32Array.of(1), []);
-  const gradients = addTrainingStep(graph, nodes, plan.trainable, plan.batchNorm, one);
+  const update = updateOf(plan);
+  const lossGradient = update ? addUpdateInputs(graph) : graph.constant('loss_gradient', Float32Array.of(1), []);
+  const gradients = addTrainingStep(graph, nodes, plan.trainable, plan.batchNorm, lossGradient);
   graph.output(LOSS);
   graph.output(LOGITS);
-  for (const { name } of trainable) {
+  const accumulated = trainable.map(({ name }) => {
     const inputs = [buffer(name), gradients.get(name) as string, 'lazy_reset_grad'];
     const done = tensor(`${name}_grad.accumulation.out`, 'bool', 1);
-    graph.output(graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT }));
+    return graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT });
+  });
+  for (const done of accumulated) graph.output(done);
+  if (update) {
+    const buffers = new Map(trainable.map(({ name }) => [name, buffer(name)]));
+    graph.output(addUpdate(graph, trainable, buffers, accumulated, update));
   }
   return graph.build();
+}
+
+function updateOf({ optimizer }: TrainingPlan<Optimizer>): GraphOptimizer | undefined {
+  return 'algorithm' in optimizer ? optimizer : undefined;
+}
+
+/** @returns the tensor that backpropagation starts from: the weight of this batch's loss */
+function addUpdateInputs(graph: GraphBuilder): string {
+  graph.input(tensor(UPDATE_INPUTS.update, 'bool', 1));
+  graph.input(tensor(UPDATE_INPUTS.learningRate, 'float32', 1));
+  return graph.input(tensor(UPDATE_INPUTS.lossWeight, 'float32'));
 }
 
 function evalGraph(forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]): Graph {

@@ -2,6 +2,7 @@ import {
   ATTRIBUTE_CODES,
   type Attribute,
   ELEMENT_TYPES,
+  type Graph,
   type Initializer,
   IR_VERSION,
   type Model,
@@ -31,14 +32,10 @@ export function encodeModel(model: Model): Uint8Array {
  * network's hundred megabytes can go to a file without holding up the event loop.
  */
 export function* encodeModelChunks({ graph, opsets, metadata }: Model): Generator<Uint8Array> {
-  const rest: GraphMessage = {
-    name: graph.name,
-    node: graph.nodes.map(encodeNode),
-    input: graph.inputs.map(encodeValueInfo),
-    output: graph.outputs.map(encodeValueInfo),
-    valueInfo: [...graph.values.values()].map(encodeValueInfo),
-  };
-  const pieces = [GraphProto.encode(rest).finish(), ...[...graph.initializers.values()].flatMap(initializerField)];
+  const pieces = [
+    GraphProto.encode(encodeGraph(graph)).finish(),
+    ...[...graph.initializers.values()].flatMap(initializerField),
+  ];
   const about: ModelMessage = {
     irVersion: IR_VERSION,
     producerName: 'ortune',
@@ -75,6 +72,17 @@ function fieldHead(type: typeof ModelProto, field: string, length: number): Uint
 
 const byteLength = (pieces: readonly Uint8Array[]) => pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
 
+/** A graph without its initializers: a model's follow it piece by piece, and a branch has none. */
+function encodeGraph(graph: Graph): GraphMessage {
+  return {
+    name: graph.name,
+    node: graph.nodes.map(encodeNode),
+    input: graph.inputs.map(encodeValueInfo),
+    output: graph.outputs.map(encodeValueInfo),
+    valueInfo: [...graph.values.values()].map(encodeValueInfo),
+  };
+}
+
 function encodeNode(node: Node): NodeMessage {
   return {
     input: [...node.inputs],
@@ -99,6 +107,8 @@ function encodeAttribute(name: string, attribute: Attribute): AttributeMessage {
       return { name, type, floats: [...attribute.value] };
     case 'string':
       return { name, type, s: new TextEncoder().encode(attribute.value) };
+    case 'graph':
+      return { name, type, g: encodeGraph(attribute.value) };
   }
 }
 

@@ -53,10 +53,13 @@ export class GraphBuilder {
     return tensor.name;
   }
 
-  /** A small constant; the same name with the same numbers may be asked for again. */
-  constant(name: string, values: Float32Array | BigInt64Array, dims: readonly number[] = [values.length]): string {
-    const type: ElementType = values instanceof Float32Array ? 'float32' : 'int64';
-    return this.initializer({ name, type, dims, data: bytesOf(values) });
+  /** A small constant; the same name with the same numbers may be asked for again. A Uint8Array holds booleans. */
+  constant(
+    name: string,
+    values: Float32Array | Float64Array | BigInt64Array | Uint8Array,
+    dims: readonly number[] = [values.length],
+  ): string {
+    return this.initializer({ name, type: constantType(values), dims, data: bytesOf(values) });
   }
 
   /**
@@ -125,6 +128,12 @@ export class GraphBuilder {
       values: new Map(between.map(([name, { type, dims }]) => [name, { name, type, dims }])),
     };
   }
+}
+
+function constantType(values: ArrayBufferView): ElementType {
+  if (values instanceof Float32Array) return 'float32';
+  if (values instanceof Float64Array) return 'float64';
+  return values instanceof BigInt64Array ? 'int64' : 'bool';
 }
 
 /** A tensor's type and shape. */

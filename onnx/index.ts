@@ -33,3 +33,4 @@ export {
 } from './resnet.ts';
 export { extract, withInitializers } from './subgraph.ts';
 export { type Summary, summarise } from './summary.ts';
+export { type AdamAlgorithm, type GraphOptimizer, type SgdAlgorithm, UPDATE_INPUTS } from './update.ts';

@@ -54,7 +54,9 @@ export interface Initializer {
 export type Attribute =
   | { readonly kind: 'int' | 'float'; readonly value: number }
   | { readonly kind: 'ints' | 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'string'; readonly value: string };
+  | { readonly kind: 'string'; readonly value: string }
+  /** A branch of an If: it also reads the tensors of the graph around it. */
+  | { readonly kind: 'graph'; readonly value: Graph };
 
 export interface Node {
   readonly op: string;
@@ -136,7 +138,7 @@ function decodeNode(node: NodeMessage): Node {
 }
 
 /** `AttributeProto.AttributeType` numbers. */
-export const ATTRIBUTE_CODES = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
+export const ATTRIBUTE_CODES = { float: 1, int: 2, string: 3, graph: 5, floats: 6, ints: 7 } as const;
 
 function decodeAttribute(attribute: AttributeMessage): Attribute {
   switch (attribute.type) {
@@ -150,10 +152,12 @@ function decodeAttribute(attribute: AttributeMessage): Attribute {
       return { kind: 'floats', value: attribute.floats ?? [] };
     case ATTRIBUTE_CODES.string:
       return { kind: 'string', value: new TextDecoder().decode(attribute.s) };
+    case ATTRIBUTE_CODES.graph:
+      return { kind: 'graph', value: decodeGraph(attribute.g ?? {}) };
     default:
       throw new OrtuneError(
         'ONNX_INVALID',
-        `attribute '${attribute.name}': expected an int, float, string, ints or floats attribute, received type ${attribute.type}`,
+        `attribute '${attribute.name}': expected an int, float, string, graph, ints or floats attribute, received type ${attribute.type}`,
       );
   }
 }

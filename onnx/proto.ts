@@ -38,6 +38,7 @@ const MESSAGES: Record<string, Record<string, [number, string]>> = {
     i: [3, 'int64'],
     s: [4, 'bytes'],
     t: [5, 'TensorProto'],
+    g: [6, 'GraphProto'],
     floats: [7, 'float[]'],
     ints: [8, 'int64[]'],
     type: [20, 'int32'],
@@ -114,6 +115,7 @@ export interface AttributeMessage {
   i?: Int64;
   s?: Uint8Array;
   t?: TensorMessage;
+  g?: GraphMessage;
   floats?: number[];
   ints?: Int64[];
   type?: number;

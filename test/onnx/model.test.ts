@@ -7,6 +7,7 @@ import {
   bytesOf,
   decodeModel,
   encodeModel,
+  encodeModelChunks,
   floatsOf,
   type Initializer,
   type Model,
@@ -44,6 +45,12 @@ describe('encoding, then decoding', () => {
     expect(plain(decoded)).toEqual(plain(network));
     expect([...decoded.graph.initializers.keys()]).toEqual([...network.graph.initializers.keys()]);
     expect(decoded.metadata.get('ortune.network')).toContain('"classes":3');
+  });
+
+  it('comes in pieces, in which the initializers are not copied', () => {
+    const pieces = [...encodeModelChunks(network)];
+    expect(Buffer.concat(pieces).equals(encodeModel(network))).toBe(true);
+    for (const { data } of network.graph.initializers.values()) expect(pieces).toContain(data);
   });
 
   it.each(['trainingModel', 'evalModel', 'optimizerModel'] as const)('gives the same bytes again for a %s', (name) => {

@@ -1,0 +1,282 @@
+import { GraphBuilder, int, MICROSOFT, tensor } from './graph.ts';
+import { bytesOf, type Initializer } from './model.ts';
+
+/** Adam; with weight decay, AdamW (Loshchilov and Hutter, ICLR 2019). */
+export interface AdamAlgorithm {
+  readonly kind: 'adam';
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+/** Stochastic gradient descent with PyTorch's momentum: v = momentum * v + g, p -= rate * v. */
+export interface SgdAlgorithm {
+  readonly kind: 'sgd';
+  /** 0 for none. */
+  readonly momentum: number;
+  /** Steps by g + momentum * v instead of v. */
+  readonly nesterov: boolean;
+}
+
+/**
+ * An update of the parameters that is part of the training graph. ONNX Runtime's own optimizer operators have one rate
+ * for all parameters, decay all of them, and know no momentum; this is what they cannot do.
+ */
+export interface GraphOptimizer {
+  readonly algorithm: AdamAlgorithm | SgdAlgorithm;
+  /** Decoupled from the gradient for Adam, added to it for SGD, as in PyTorch's AdamW and SGD. */
+  readonly weightDecay: number;
+  /** Whether a parameter decays. */
+  readonly decays: (parameter: string) => boolean;
+  /** Factor on the learning rate for a parameter. */
+  readonly rate: (parameter: string) => number;
+  /** Largest norm of all gradients together; larger ones are scaled down to it. */
+  readonly clipNorm?: number;
+}
+
+/** Inputs of a training model with such an update. */
+export const UPDATE_INPUTS = {
+  /**
+   * float32 []: weight of this batch's loss in the gradient: 1 for a batch on its own, its share of the pictures where
+   * several batches make one update.
+   */
+  lossWeight: 'loss_weight',
+  /** bool [1]: whether this step, the last of its update, moves the parameters. */
+  update: 'update',
+  /** float32 [1] */
+  learningRate: 'learning_rate',
+} as const;
+
+const STEP = 'optimizer.step';
+const slots = (algorithm: GraphOptimizer['algorithm']): readonly string[] => {
+  if (algorithm.kind === 'adam') return ['first_moment', 'second_moment'];
+  return algorithm.momentum > 0 ? ['momentum'] : [];
+};
+
+/** What the optimizer remembers: zeros at first, frozen parameters of the checkpoint that the update moves in place. */
+export function optimizerState(trainable: readonly Initializer[], { algorithm }: GraphOptimizer): Initializer[] {
+  const zeros = (name: string, dims: readonly number[]): Initializer => {
+    const size = dims.reduce((product, length) => product * length, 1);
+    return { name, type: 'float32', dims, data: bytesOf(new Float32Array(size)) };
+  };
+  const state = trainable.flatMap(({ name, dims }) => slots(algorithm).map((slot) => zeros(`${name}.${slot}`, dims)));
+  return algorithm.kind === 'adam' ? [zeros(STEP, [1]), ...state] : state;
+}
+
+/**
+ * Adds the update to a training graph, as the branch of an If on {@link UPDATE_INPUTS}`.update`. In it new values are
+ * computed from old ones and then put in their place by InPlaceAccumulatorV2, which writes to its first input.
+ *
+ * @param buffers accumulated gradients, by parameter
+ * @param accumulated flags of the accumulators. The If waits for them: nothing may still read what it changes, and every
+ *   backward node leads to an accumulator.
+ * @returns a flag, bool [1]: whether the parameters were moved
+ */
+export function addUpdate(
+  graph: GraphBuilder,
+  trainable: readonly Initializer[],
+  buffers: ReadonlyMap<string, string>,
+  accumulated: readonly string[],
+  optimizer: GraphOptimizer,
+): string {
+  const go = addCondition(graph, accumulated);
+  const branch = new Branch(graph, 'apply_update');
+  const clip = addClipping(branch, [...buffers.values()], optimizer.clipNorm);
+  const rates = optimizer.algorithm.kind === 'adam' ? adamRates(branch, optimizer.algorithm) : undefined;
+  for (const { name } of trainable) {
+    const buffer = buffers.get(name) as string;
+    const gradient = clip ? branch.compute('Mul', [buffer, clip], `${name}.clipped`, name) : buffer;
+    const rate = branch.scaled(UPDATE_INPUTS.learningRate, optimizer.rate(name));
+    const decay = optimizer.decays(name) ? optimizer.weightDecay : 0;
+    if (rates && optimizer.algorithm.kind === 'adam') {
+      adam(branch, name, gradient, rate, decay, { ...optimizer.algorithm, ...rates });
+    } else if (optimizer.algorithm.kind === 'sgd') {
+      sgd(branch, name, gradient, rate, decay, optimizer.algorithm);
+    }
+  }
+  const still = new Branch(graph, 'no_update');
+  still.builder.output(still.compute('Identity', [UPDATE_INPUTS.update], 'not_updated', UPDATE_INPUTS.update));
+  return graph.add('If', [go], tensor('updated', 'bool', 1), {
+    attributes: {
+      then_branch: { kind: 'graph', value: branch.finish() },
+      else_branch: { kind: 'graph', value: still.builder.build() },
+    },
+  });
+}
+
+/** `update`, once every gradient has been accumulated; a scalar. */
+function addCondition(graph: GraphBuilder, accumulated: readonly string[]): string {
+  const all = allTrue(graph, accumulated, 'accumulated');
+  const both = graph.add('And', [all, UPDATE_INPUTS.update], tensor('update_now', 'bool', 1));
+  const shape = graph.constant('shape_scalar', new BigInt64Array());
+  return graph.add('Reshape', [both, shape], tensor('update_condition', 'bool'));
+}
+
+/** Whether all of some flags, bool [1] each, are set. */
+function allTrue(graph: GraphBuilder, flags: readonly string[], name: string): string {
+  const joined = graph.add('Concat', flags, tensor(`${name}_flags`, 'bool', flags.length), {
+    attributes: { axis: int(0) },
+  });
+  const numbers = graph.add('Cast', [joined], tensor(`${name}_numbers`, 'int32', flags.length), {
+    attributes: { to: int(6) },
+  });
+  const least = graph.add('ReduceMin', [numbers], tensor(`${name}_least`, 'int32', 1), {
+    attributes: { keepdims: int(1) },
+  });
+  return graph.add('Cast', [least], tensor(`${name}_all`, 'bool', 1), { attributes: { to: int(9) } });
+}
+
+/** Factor min(1, clipNorm / (norm + 1e-6)) for all gradients, PyTorch's; a scalar. */
+function addClipping(branch: Branch, gradients: readonly string[], clipNorm: number | undefined): string | undefined {
+  if (clipNorm === undefined) return undefined;
+  const squares = gradients.map((gradient) =>
+    branch.scalar('ReduceSumSquare', [gradient], `${gradient}.square`, { keepdims: int(0) }),
+  );
+  const norm = branch.scalar('Sqrt', [branch.scalar('Sum', squares, 'gradient_square')], 'gradient_norm');
+  const guarded = branch.scalar('Add', [norm, branch.number(1e-6)], 'gradient_norm_guarded');
+  const ratio = branch.scalar('Div', [branch.number(clipNorm), guarded], 'clip_ratio');
+  return branch.scalar('Min', [ratio, branch.number(1)], 'clip_factor');
+}
+
+/** Adam's corrections for its moments' start at zero, in double precision: 1 - 0.999 loses half its digits in float32. */
+function adamRates(branch: Branch, { beta1, beta2 }: AdamAlgorithm) {
+  const step = branch.compute('Add', [STEP, branch.number(1)], 'step_now', STEP);
+  branch.store(STEP, step);
+  const exponent = branch.cast(step, 'float64', 'step_exponent');
+  const correction = (beta: number, name: string) => {
+    const power = branch.compute('Pow', [branch.number(beta, 'float64'), exponent], `${name}_power`, exponent);
+    return branch.compute('Sub', [branch.number(1, 'float64'), power], name, exponent);
+  };
+  const root = branch.compute('Sqrt', [correction(beta2, 'second_correction')], 'second_correction_root', exponent);
+  return {
+    firstCorrection: branch.cast(correction(beta1, 'first_correction'), 'float32', 'first_correction_32'),
+    secondRoot: branch.cast(root, 'float32', 'second_root_32'),
+  };
+}
+
+function adam(
+  branch: Branch,
+  name: string,
+  gradient: string,
+  rate: string,
+  decay: number,
+  options: AdamAlgorithm & { firstCorrection: string; secondRoot: string },
+): void {
+  const { beta1, beta2, epsilon, firstCorrection, secondRoot } = options;
+  const [first, second] = [`${name}.first_moment`, `${name}.second_moment`];
+  const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
+
+  const change = compute('Sub', [gradient, first], 'first_change');
+  const firstNow = compute(
+    'Add',
+    [first, compute('Mul', [change, branch.number(1 - beta1)], 'first_step')],
+    'first_now',
+  );
+  const square = compute(
+    'Mul',
+    [compute('Mul', [gradient, gradient], 'square'), branch.number(1 - beta2)],
+    'square_part',
+  );
+  const secondNow = compute(
+    'Add',
+    [compute('Mul', [second, branch.number(beta2)], 'second_kept'), square],
+    'second_now',
+  );
+
+  const deviation = compute('Div', [compute('Sqrt', [secondNow], 'root'), secondRoot], 'deviation');
+  const denominator = compute('Add', [deviation, branch.number(epsilon)], 'denominator');
+  const corrected = branch.corrected(rate, firstCorrection);
+  const step = compute('Mul', [compute('Div', [firstNow, denominator], 'direction'), corrected], 'step');
+  const kept = decay > 0 ? compute('Mul', [name, branch.keeping(rate, decay)], 'decayed') : name;
+  branch.store(name, compute('Sub', [kept, step], 'now'));
+  branch.store(first, firstNow);
+  branch.store(second, secondNow);
+}
+
+function sgd(
+  branch: Branch,
+  name: string,
+  gradient: string,
+  rate: string,
+  decay: number,
+  { momentum, nesterov }: SgdAlgorithm,
+): void {
+  const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
+  const shrink = () => compute('Mul', [name, branch.number(decay)], 'decay');
+  const slope = decay > 0 ? compute('Add', [gradient, shrink()], 'slope') : gradient;
+  let direction = slope;
+  if (momentum > 0) {
+    const velocity = `${name}.momentum`;
+    const kept = compute('Mul', [velocity, branch.number(momentum)], 'velocity_kept');
+    const velocityNow = compute('Add', [kept, slope], 'velocity_now');
+    branch.store(velocity, velocityNow);
+    const ahead = () => compute('Mul', [velocityNow, branch.number(momentum)], 'velocity_ahead');
+    direction = nesterov ? compute('Add', [slope, ahead()], 'direction') : velocityNow;
+  }
+  branch.store(name, compute('Sub', [name, compute('Mul', [direction, rate], 'step')], 'now'));
+}
+
+/** A branch under construction, which reads the tensors of the graph around it. */
+class Branch {
+  readonly builder: GraphBuilder;
+  readonly #outer: GraphBuilder;
+  readonly #stored: string[] = [];
+
+  constructor(outer: GraphBuilder, name: string) {
+    this.#outer = outer;
+    this.builder = new GraphBuilder(name);
+  }
+
+  #value(name: string) {
+    return this.builder.has(name) ? this.builder.value(name) : this.#outer.value(name);
+  }
+
+  /** A node whose output has the type and shape of `like`; the same name is computed once. */
+  compute(op: string, inputs: readonly string[], name: string, like: string): string {
+    if (this.builder.has(name)) return name;
+    return this.builder.add(op, inputs, { ...this.#value(like), name });
+  }
+
+  scalar(op: string, inputs: readonly string[], name: string, attributes = {}): string {
+    return this.builder.add(op, inputs, tensor(name, 'float32'), { attributes });
+  }
+
+  cast(from: string, type: 'float32' | 'float64', name: string): string {
+    const to = int(type === 'float32' ? 1 : 11);
+    return this.builder.add('Cast', [from], tensor(name, type, 1), { attributes: { to } });
+  }
+
+  /** A scalar constant; it lies in the graph around. */
+  number(value: number, type: 'float32' | 'float64' = 'float32'): string {
+    const values = type === 'float32' ? Float32Array.of(value) : Float64Array.of(value);
+    return this.#outer.constant(`number_${type}_${value}`, values, []);
+  }
+
+  /** `rate` times a factor, [1]. */
+  scaled(rate: string, factor: number): string {
+    return factor === 1 ? rate : this.compute('Mul', [rate, this.number(factor)], `${rate}_x_${factor}`, rate);
+  }
+
+  /** Adam's rate with its correction, [1]. */
+  corrected(rate: string, correction: string): string {
+    return this.compute('Div', [rate, correction], `${rate}_corrected`, rate);
+  }
+
+  /** What decoupled weight decay leaves of a parameter: 1 - rate * decay, [1]. */
+  keeping(rate: string, decay: number): string {
+    const lost = this.compute('Mul', [rate, this.number(decay)], `${rate}_lost`, rate);
+    return this.compute('Sub', [this.number(1), lost], `${rate}_kept`, rate);
+  }
+
+  /** Puts a new value in an old one's place, for good. */
+  store(target: string, value: string): void {
+    const always = this.#outer.constant('always', Uint8Array.of(1));
+    const done = tensor(`${target}.stored`, 'bool', 1);
+    this.#stored.push(this.builder.add('InPlaceAccumulatorV2', [target, value, always], done, { domain: MICROSOFT }));
+  }
+
+  finish() {
+    this.builder.output(allTrue(this.builder, this.#stored, 'stored'));
+    return this.builder.build();
+  }
+}

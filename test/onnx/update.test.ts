@@ -1,0 +1,143 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { GraphBuilder, tensor } from '../../onnx/graph.ts';
+import { buildArtifacts, type GraphOptimizer, headOnly, LOSS, type Model, UPDATE_INPUTS } from '../../onnx/index.ts';
+import { Layers } from '../../onnx/layers.ts';
+import { OPSET } from '../../onnx/model.ts';
+import { CheckpointState, type Tensor, TrainingSession } from '../../src/runtime/index.ts';
+import trajectories from './update-trajectories.json' with { type: 'json' };
+
+const [BATCH, FEATURES, CLASSES] = [10, 4, 3];
+type Case = (typeof trajectories.cases)[number];
+
+/** The linear classifier of update-trajectories.py. */
+function classifier(): Model {
+  const graph = new GraphBuilder('linear');
+  const layers = new Layers(graph, (_, dims, kind) => {
+    const size = dims.reduce((product, length) => product * length, 1);
+    const at = (index: number) => Math.cos(Math.floor(index / CLASSES) * 1.7 + (index % CLASSES));
+    return Float32Array.from({ length: size }, (_, index) => (kind === 'linear' ? at(index) : 0));
+  });
+  const features = graph.input(tensor('features', 'float32', 'batch', FEATURES));
+  graph.output(layers.linear(features, 'fc_0', 'logits', CLASSES));
+  return { graph: graph.build(), opsets: new Map([['', OPSET]]), metadata: new Map() };
+}
+
+function optimizerOf(wanted: Case): GraphOptimizer {
+  const momentum = wanted.momentum ?? 0;
+  return {
+    algorithm:
+      wanted.kind === 'adam'
+        ? { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+        : { kind: 'sgd', momentum, nesterov: wanted.nesterov ?? false },
+    weightDecay: wanted.decay ?? 0,
+    decays: (name) => name === 'fc_0.w_0',
+    rate: (name) => (name === 'fc_0.b_0' ? wanted.factor : 1),
+    ...(wanted.clip !== undefined && { clipNorm: wanted.clip }),
+  };
+}
+
+const open: { dispose(): Promise<void> }[] = [];
+afterAll(async () => {
+  for (const one of open) await one.dispose();
+});
+
+async function train(wanted: Case) {
+  const artifacts = buildArtifacts(classifier(), headOnly('frozen', optimizerOf(wanted)));
+  const state = await CheckpointState.load(artifacts.checkpoint);
+  const session = await TrainingSession.create({
+    checkpointState: state,
+    trainModel: artifacts.trainingModel,
+    evalModel: artifacts.evalModel,
+    options: { intraOpThreads: 1 },
+  });
+  open.push(session, state);
+  return { session, state };
+}
+
+/** Rows of a step's batch, with the share of the update's pictures that they are. */
+function feeds(step: number, rows: readonly number[], last: boolean, rate: number): Record<string, Tensor> {
+  const data = Float32Array.from({ length: rows.length * FEATURES }, (_, index) => {
+    const row = rows[Math.floor(index / FEATURES)] as number;
+    return Math.sin(1 + step * 0.7 + row * 1.3 + (index % FEATURES) * 2.1);
+  });
+  const labels = BigInt64Array.from(rows, (row) => BigInt((row + step) % CLASSES));
+  return {
+    features: { type: 'float32', dims: [rows.length, FEATURES], data },
+    label: { type: 'int64', dims: [rows.length], data: labels },
+    [UPDATE_INPUTS.update]: { type: 'bool', dims: [1], data: Uint8Array.of(Number(last)) },
+    [UPDATE_INPUTS.learningRate]: { type: 'float32', dims: [1], data: Float32Array.of(rate) },
+    [UPDATE_INPUTS.lossWeight]: { type: 'float32', dims: [], data: Float32Array.of(rows.length / BATCH) },
+  };
+}
+
+/** Trains by batches that are cut into parts of the given sizes. @returns the mean loss of each update's pictures */
+async function run(session: TrainingSession, rate: number, parts: readonly number[], steps: readonly number[]) {
+  const losses: number[] = [];
+  for (const step of steps) {
+    let first = 0;
+    let loss = 0;
+    for (const [index, size] of parts.entries()) {
+      const rows = Array.from({ length: size }, (_, row) => first + row);
+      const outputs = await session.trainStep(feeds(step, rows, index === parts.length - 1, rate));
+      expect([...(outputs['updated']?.data ?? [])]).toEqual([Number(index === parts.length - 1)]);
+      loss += ((outputs[LOSS]?.data[0] as number) * size) / BATCH;
+      first += size;
+    }
+    await session.lazyResetGrad();
+    losses.push(loss);
+  }
+  return losses;
+}
+
+const steps = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
+const numbers = async (state: CheckpointState, name: string) => (await state.getParameter(name)).data as Float32Array;
+
+function expectClose(received: Iterable<number>, expected: readonly number[]): void {
+  const values = [...received];
+  expect(values).toHaveLength(expected.length);
+  for (const [index, value] of values.entries()) {
+    expect(Math.abs(value - (expected[index] as number))).toBeLessThan(1e-5);
+  }
+}
+
+describe.each(trajectories.cases.map((wanted) => [`${wanted.name}, bias x ${wanted.factor}`, wanted] as const))(
+  '%s',
+  (_, wanted) => {
+    const { expected, rate } = wanted;
+
+    it("goes PyTorch's way for 20 steps", async () => {
+      const { session, state } = await train(wanted);
+      expectClose(await run(session, rate, [BATCH], steps(0, 20)), expected.losses);
+      expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
+      expectClose(await numbers(state, 'fc_0.b_0'), expected.bias);
+    });
+
+    it('goes the same way when its batches come in parts of uneven size', async () => {
+      const { session, state } = await train(wanted);
+      expectClose(await run(session, rate, [4, 4, 2], steps(0, 20)), expected.losses);
+      expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
+    });
+  },
+);
+
+describe('the state of an optimizer', () => {
+  it('is saved with the checkpoint: a run that is taken up again goes on as if it had not stopped', async () => {
+    const wanted = trajectories.cases[0] as Case;
+    const whole = await train(wanted);
+    const losses = await run(whole.session, wanted.rate, [BATCH], steps(0, 12));
+
+    const artifacts = buildArtifacts(classifier(), headOnly('frozen', optimizerOf(wanted)));
+    const begun = await train(wanted);
+    await run(begun.session, wanted.rate, [BATCH], steps(0, 7));
+    const file = join(await mkdtemp(join(tmpdir(), 'ortune-update-')), 'checkpoint');
+    await begun.state.save(file);
+    const state = await CheckpointState.load(file);
+    const session = await TrainingSession.create({ checkpointState: state, trainModel: artifacts.trainingModel });
+    open.push(session, state);
+    expect(await run(session, wanted.rate, [BATCH], steps(7, 12))).toEqual(losses.slice(7));
+    await rm(dirname(file), { recursive: true });
+  });
+});
