@@ -2,7 +2,7 @@ import { encodeCheckpoint } from './checkpoint.ts';
 import { encodeModel } from './encode.ts';
 import { addTrainingStep, type BatchNormMode } from './gradients/index.ts';
 import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
-import { crossEntropy, LABEL, LOSS } from './loss.ts';
+import { crossEntropy, LOSS, type LossOptions, labelInput } from './loss.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { parametersOf, runningStatistics } from './parameters.ts';
@@ -19,6 +19,8 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   readonly trainable: ReadonlySet<string>;
   readonly batchNorm: BatchNormMode;
   readonly optimizer: Chosen;
+  /** Of the training model; the eval model always gives the plain cross-entropy, so that results stay comparable. */
+  readonly loss?: LossOptions;
 }
 
 /** The four files of ONNX Runtime's training API, as bytes. */
@@ -95,17 +97,22 @@ export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: Tra
   };
 }
 
-/** Inputs, parameters, constants and known shapes that training and eval graph share. */
-function begin(name: string, forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]) {
+/** Inputs, parameters, constants and known shapes that training and eval graph share, and the nodes up to the loss. */
+function begin(
+  name: string,
+  forward: Graph,
+  parameters: readonly Initializer[],
+  constants: readonly Initializer[],
+  loss?: LossOptions,
+) {
   const graph = new GraphBuilder(name);
+  const logits = valueInfo(forward, LOGITS);
   for (const input of forward.inputs) graph.input(input);
-  graph.input(tensor(LABEL, 'int64', forward.inputs[0]?.dims[0] ?? 'batch'));
+  graph.input(labelInput(logits, loss));
   for (const { name, type, dims } of parameters) graph.input({ name, type, dims });
   for (const constant of constants) graph.initializer(constant);
   for (const value of [...forward.values.values(), ...forward.outputs]) graph.declare(value);
-  const loss = crossEntropy(valueInfo(forward, LOGITS));
-  for (const value of loss.values) graph.declare(value);
-  return { graph, nodes: [...forward.nodes, loss.node] };
+  return { graph, nodes: [...forward.nodes, ...crossEntropy(graph, logits, loss)] };
 }
 
 function trainingGraph(
@@ -115,7 +122,7 @@ function trainingGraph(
   trainable: readonly Initializer[],
   plan: TrainingPlan<Optimizer>,
 ): Graph {
-  const { graph, nodes } = begin('training', forward, parameters, constants);
+  const { graph, nodes } = begin('training', forward, parameters, constants, plan.loss);
   // The library finds these by their names: buffers end in `_grad.accumulation.buffer`, the flag is `lazy_reset_grad`.
   const buffer = (name: string) => `${name}_grad.accumulation.buffer`;
   for (const { name, type, dims } of trainable) graph.input({ name: buffer(name), type, dims });

@@ -7,7 +7,7 @@ export {
 } from './artifacts.ts';
 export { encodeModel, encodeModelChunks } from './encode.ts';
 export type { BatchNormMode } from './gradients/index.ts';
-export { LABEL, LOSS } from './loss.ts';
+export { LABEL, LOSS, type LossOptions } from './loss.ts';
 export {
   bytesOf,
   decodeModel,

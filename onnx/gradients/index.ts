@@ -6,7 +6,10 @@ import { convolution } from './convolution.ts';
 import { flatten } from './flatten.ts';
 import { gemm } from './gemm.ts';
 import { globalAveragePool } from './global-average-pool.ts';
+import { logSoftmax } from './log-softmax.ts';
 import { maxPool } from './max-pool.ts';
+import { mul } from './mul.ts';
+import { reduceSum } from './reduce-sum.ts';
 import { relu } from './relu.ts';
 import type { GradientRule } from './rule.ts';
 import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts';
@@ -18,7 +21,10 @@ const RULES: Readonly<Record<string, GradientRule>> = {
   Flatten: flatten,
   Gemm: gemm,
   GlobalAveragePool: globalAveragePool,
+  LogSoftmax: logSoftmax,
   MaxPool: maxPool,
+  Mul: mul,
+  ReduceSum: reduceSum,
   Relu: relu,
   SoftmaxCrossEntropyLoss: softmaxCrossEntropyLoss,
 };

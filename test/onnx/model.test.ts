@@ -110,8 +110,8 @@ describe('a file that is no model', () => {
     ],
     [
       'attribute of an unread kind',
-      fileOf({ node: [{ opType: 'If', output: ['y'], attribute: [{ name: 'then_branch', type: 5 }] }] }),
-      /'then_branch': .* received type 5/,
+      fileOf({ node: [{ opType: 'If', output: ['y'], attribute: [{ name: 'then_branch', type: 4 }] }] }),
+      /'then_branch': .* received type 4/,
     ],
   ];
   it.each(refusals)('is refused: %s', (_name, bytes, message) => {

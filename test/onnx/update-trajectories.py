@@ -18,6 +18,11 @@ CASES = {
     "SGD with momentum": dict(kind="sgd", momentum=0.9),
     "SGD with momentum, clipped": dict(kind="sgd", momentum=0.9, clip=0.05),
     "SGD with Nesterov's momentum and weight decay": dict(kind="sgd", momentum=0.9, nesterov=True, decay=0.1),
+    "SGD on smoothed labels": dict(kind="sgd", smoothing=0.1),
+    "SGD on weighted classes": dict(kind="sgd", weights=[1, 0.25, 3]),
+    "SGD on weighted classes and smoothed labels": dict(kind="sgd", weights=[1, 0.25, 3], smoothing=0.2),
+    "SGD on soft labels": dict(kind="sgd", soft=True),
+    "SGD on soft labels, smoothed, on weighted classes": dict(kind="sgd", soft=True, weights=[1, 0.25, 3], smoothing=0.2),
 }
 
 
@@ -44,7 +49,16 @@ def run(case, rate, factor):
             [[math.sin(1 + step * 0.7 + row * 1.3 + column * 2.1) for column in range(FEATURES)] for row in range(BATCH)]
         )
         labels = torch.tensor([(row + step) % CLASSES for row in range(BATCH)])
-        loss = torch.nn.functional.cross_entropy(features @ weight + bias, labels)
+        if case.get("soft"):
+            labels = 0.7 * torch.nn.functional.one_hot(labels, CLASSES) + 0.3 * torch.nn.functional.one_hot(
+                (labels + 1) % CLASSES, CLASSES
+            )
+        loss = torch.nn.functional.cross_entropy(
+            features @ weight + bias,
+            labels,
+            weight=torch.tensor(case["weights"], dtype=torch.float32) if "weights" in case else None,
+            label_smoothing=case.get("smoothing", 0),
+        )
         optimizer.zero_grad()
         loss.backward()
         if "clip" in case:
