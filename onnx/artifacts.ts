@@ -1,11 +1,11 @@
 import { encodeCheckpoint } from './checkpoint.ts';
 import { encodeModel } from './encode.ts';
-import { addTrainingStep, type BatchNormMode } from './gradients/index.ts';
+import { addTrainingStep } from './gradients/index.ts';
 import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
 import { crossEntropy, LOSS, type LossOptions, labelInput } from './loss.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
-import { parametersOf, runningStatistics } from './parameters.ts';
+import { type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
 import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
@@ -17,7 +17,8 @@ export type Optimizer = AdamOptions | GraphOptimizer;
 export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   /** Names of the initializers that are trained. */
   readonly trainable: ReadonlySet<string>;
-  readonly batchNorm: BatchNormMode;
+  /** Of all BatchNorms, or of each by its node's name (`bn5a_branch2a`). */
+  readonly batchNorm: BatchNormMode | ((node: string) => BatchNormMode);
   readonly optimizer: Chosen;
   /** Of the training model; the eval model always gives the plain cross-entropy, so that results stay comparable. */
   readonly loss?: LossOptions;
@@ -38,14 +39,17 @@ export interface Artifacts<Chosen extends Optimizer = AdamOptions> {
 }
 
 /** Stage one: the head alone. */
-export function headOnly<Chosen extends Optimizer>(batchNorm: BatchNormMode, optimizer: Chosen): TrainingPlan<Chosen> {
+export function headOnly<Chosen extends Optimizer>(
+  batchNorm: TrainingPlan['batchNorm'],
+  optimizer: Chosen,
+): TrainingPlan<Chosen> {
   return { trainable: new Set(HEAD_PARAMETERS), batchNorm, optimizer };
 }
 
 /** Stage two: every weight and BatchNorm's scale and offset; its running statistics are moved, never trained. */
 export function wholeNetwork<Chosen extends Optimizer>(
   model: Model,
-  batchNorm: BatchNormMode,
+  batchNorm: TrainingPlan['batchNorm'],
   optimizer: Chosen,
 ): TrainingPlan<Chosen> {
   const statistics = runningStatistics(model.graph);
@@ -71,7 +75,7 @@ export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: Tra
       );
     }
   }
-  const moved = plan.batchNorm === 'live' ? runningStatistics(forward) : new Set<string>();
+  const moved = movedStatistics(forward, plan);
   const frozen = [...forward.initializers.values()].filter(({ name }) => moved.has(name));
   const isParameter = (name: string) => plan.trainable.has(name) || moved.has(name);
   const parameters = [...forward.initializers.values()].filter(({ name }) => isParameter(name));
@@ -130,7 +134,7 @@ function trainingGraph(
 
   const update = updateOf(plan);
   const lossGradient = update ? addUpdateInputs(graph) : graph.constant('loss_gradient', Float32Array.of(1), []);
-  const gradients = addTrainingStep(graph, nodes, plan.trainable, plan.batchNorm, lossGradient);
+  const gradients = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), lossGradient);
   graph.output(LOSS);
   graph.output(LOGITS);
   const accumulated = trainable.map(({ name }) => {
@@ -144,6 +148,15 @@ function trainingGraph(
     graph.output(addUpdate(graph, trainable, buffers, accumulated, update));
   }
   return graph.build();
+}
+
+/** The running statistics that a plan's training moves. */
+export function movedStatistics(graph: Graph, plan: Pick<TrainingPlan, 'batchNorm'>): Set<string> {
+  return runningStatistics(graph, liveOf(plan));
+}
+
+function liveOf({ batchNorm }: Pick<TrainingPlan, 'batchNorm'>): (node: string) => boolean {
+  return typeof batchNorm === 'function' ? (node) => batchNorm(node) === 'live' : () => batchNorm === 'live';
 }
 
 function updateOf({ optimizer }: TrainingPlan<Optimizer>): GraphOptimizer | undefined {

@@ -2,11 +2,11 @@ export {
   type Artifacts,
   buildArtifacts,
   headOnly,
+  movedStatistics,
   type TrainingPlan,
   wholeNetwork,
 } from './artifacts.ts';
 export { encodeModel, encodeModelChunks } from './encode.ts';
-export type { BatchNormMode } from './gradients/index.ts';
 export { LABEL, LOSS, type LossOptions } from './loss.ts';
 export {
   bytesOf,
@@ -18,7 +18,7 @@ export {
   type Node,
 } from './model.ts';
 export { ADAM_DEFAULTS, type AdamOptions } from './optimizer.ts';
-export { parametersOf, runningStatistics } from './parameters.ts';
+export { type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 export { INPUT_NORMALISATIONS, type InputNormalisationName, PIXELS } from './preprocess.ts';
 export {
   buildResNet,

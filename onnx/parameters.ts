@@ -9,8 +9,11 @@ export function parametersOf(graph: Graph): Initializer[] {
   return [...graph.initializers.values()].filter(({ name }) => read.has(name));
 }
 
-/** Names of the running means and variances of every BatchNorm: moved by live BatchNorm, never trained. */
-export function runningStatistics(graph: Graph): Set<string> {
-  const nodes = graph.nodes.filter(({ op }) => op === 'BatchNormalization');
+/** Whether BatchNorm trains on the batch's statistics or stays on its running ones; its scale and offset may train in both. */
+export type BatchNormMode = 'live' | 'frozen';
+
+/** Names of the running means and variances of every BatchNorm, or of those that `wanted` takes by their nodes' names. */
+export function runningStatistics(graph: Graph, wanted: (batchNorm: string) => boolean = () => true): Set<string> {
+  const nodes = graph.nodes.filter(({ op, name }) => op === 'BatchNormalization' && wanted(name));
   return new Set(nodes.flatMap(({ inputs }) => inputs.slice(3, 5)));
 }

@@ -29,15 +29,13 @@ const RULES: Readonly<Record<string, GradientRule>> = {
   SoftmaxCrossEntropyLoss: softmaxCrossEntropyLoss,
 };
 
-/** Whether BatchNorm trains on the batch's statistics or stays on its running ones. */
-export type BatchNormMode = 'live' | 'frozen';
-
 /**
  * Adds the nodes of a training step to a graph: the forward nodes in the form that training needs, then, for what lies
  * between the loss and something trained, the backward nodes.
  *
  * @param nodes forward nodes in topological order, the loss last
  * @param trainable names of the trained parameters
+ * @param isLive whether a BatchNorm, by its node's name, trains on the batch's statistics
  * @param lossGradient tensor that backpropagation starts from, the shape of the loss
  * @returns the gradient's tensor for each trained parameter
  */
@@ -45,12 +43,12 @@ export function addTrainingStep(
   graph: GraphBuilder,
   nodes: readonly Node[],
   trainable: ReadonlySet<string>,
-  batchNorm: BatchNormMode,
+  isLive: (batchNorm: string) => boolean,
   lossGradient: string,
 ): Map<string, string> {
   const needed = new Set(trainable);
   const ruleOf = (node: Node) =>
-    node.op === 'BatchNormalization' && batchNorm === 'live' ? liveBatchNormalization : RULES[node.op];
+    node.op === 'BatchNormalization' && isLive(node.name) ? liveBatchNormalization : RULES[node.op];
 
   for (const node of nodes) {
     const differentiated = node.inputs.some((input) => needed.has(input));

@@ -3,6 +3,9 @@ import { ints } from '../../onnx/graph.ts';
 import {
   ADAM_DEFAULTS,
   type BatchNormMode,
+  buildArtifacts,
+  decodeModel,
+  HEAD_PARAMETERS,
   headOnly,
   type Model,
   type TrainingPlan,
@@ -84,6 +87,21 @@ function added(sum: (layers: Parameters<typeof residualBlock>[0], left: string, 
 describe('gradients equal central differences', () => {
   it.each(cases)('%s', async (_name, model) => {
     expect(await compare(model, whole(model, 'live'))).toBeLessThan(TOLERANCE);
+  });
+
+  it('of some parameters, with BatchNorm live here and frozen there', async () => {
+    const block = tinyNet(residualBlock, { height: 5, width: 4 });
+    const plan = {
+      trainable: new Set(['c_weights', 'bn_c_scale', 'bn_c_offset', 'bn_a_scale', ...HEAD_PARAMETERS]),
+      batchNorm: (node: string): BatchNormMode => (node === 'bn_c' || node === 'bn_stem' ? 'frozen' : 'live'),
+      optimizer: ADAM_DEFAULTS,
+    };
+    expect(await compare(block, plan)).toBeLessThan(TOLERANCE);
+    // What is not trained and does not move stays inside, where the runtime folds it.
+    const { initializers } = decodeModel(buildArtifacts(block, plan).trainingModel).graph;
+    const inside = ['stem_weights', 'a_weights', 'bn_stem_mean', 'bn_stem_scale', 'bn_c_mean', 'bn_c_variance'];
+    expect(inside.filter((name) => !initializers.has(name))).toEqual([]);
+    expect([...plan.trainable, 'bn_a_mean', 'bn_d_variance'].filter((name) => initializers.has(name))).toEqual([]);
   });
 
   describe.each<BatchNormMode>(['live', 'frozen'])('with BatchNorm %s', (batchNorm) => {

@@ -1,4 +1,4 @@
-import { floatsOf, type Model, type Node } from '../../onnx/index.ts';
+import { floatsOf, type Model, type Node, type TrainingPlan } from '../../onnx/index.ts';
 
 /** A tensor in double precision, row-major. */
 export interface Numbers {
@@ -19,7 +19,7 @@ export function referenceLoss(
   model: Model,
   values: ReadonlyMap<string, Numbers>,
   labels: readonly number[],
-  batchNorm: 'live' | 'frozen',
+  batchNorm: TrainingPlan['batchNorm'],
 ): number {
   const known = new Map(values);
   for (const [name, tensor] of model.graph.initializers) {
@@ -33,13 +33,17 @@ export function referenceLoss(
   return crossEntropy(known.get('logits')!, labels);
 }
 
-function evaluate(node: Node, inputs: readonly Numbers[], batchNorm: 'live' | 'frozen'): Numbers {
+function evaluate(node: Node, inputs: readonly Numbers[], batchNorm: TrainingPlan['batchNorm']): Numbers {
   const [x, y] = inputs as [Numbers, Numbers];
   switch (node.op) {
     case 'Conv':
       return convolution(x, y, node);
     case 'BatchNormalization':
-      return normalise(inputs, numberOf(node, 'epsilon'), batchNorm);
+      return normalise(
+        inputs,
+        numberOf(node, 'epsilon'),
+        typeof batchNorm === 'function' ? batchNorm(node.name) : batchNorm,
+      );
     case 'Relu':
       return { dims: x.dims, data: x.data.map((value) => Math.max(value, 0)) };
     case 'Add':
