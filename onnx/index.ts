@@ -3,6 +3,7 @@ export {
   buildArtifacts,
   headOnly,
   movedStatistics,
+  type Optimizer,
   type TrainingPlan,
   wholeNetwork,
 } from './artifacts.ts';

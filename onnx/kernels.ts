@@ -84,7 +84,14 @@ export function parseKernels(names: Iterable<string>): Kernels {
         `expected a kernel's name such as Conv_kOnnxDomain_ver11_21_float, received '${name}'`,
       );
     }
-    const [, op, domain, start, end, types = ''] = match as unknown as [string, string, string, string, string?, string?];
+    const [, op, domain, start, end, types = ''] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string?,
+      string?,
+    ];
     const key = keyOf(DOMAINS[domain] ?? domain, op);
     const kernel: Kernel = {
       start: Number(start),
@@ -150,7 +157,7 @@ function reasonAgainst(
     return `kernels for versions ${[...ranges].join(', ')} only`;
   }
   if (ofVersion.some((kernel) => takesTypes(kernel, op, inputs))) return undefined;
-  const offered = ofVersion.flatMap(({ types }) => (types.length > 0 ? [types.join(' ')] : (UNTYPED_TAKE[op] ?? [])));
+  const offered = ofVersion.map(({ types }) => (types.length > 0 ? types.join(' ') : UNTYPED_TAKE[op]?.join(', ')));
   return `kernels for types ${offered.join(', ')} only`;
 }
 

@@ -34,7 +34,6 @@ interface Options {
 
 export const buildGraphCommand: Command<Options> = {
   usage: 'npm run build-graph -- [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
-  onClosedPipe: 'exit',
   flags: {
     depth: { type: 'number', default: RESNET_DEFAULTS.depth, describe: 'Weighted layers' },
     width: { type: 'number', default: RESNET_DEFAULTS.width, describe: 'Factor on the channels of the four stages' },

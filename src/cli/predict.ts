@@ -14,14 +14,13 @@ interface Options {
 export const predictCommand: Command<Options> = {
   usage: 'npm run predict -- FILES|FOLDERS|GLOBS\n\nTells what is on pictures.',
   positionals: 'some',
-  onClosedPipe: 'exit',
   flags: {
     model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
     top: { type: 'number', default: 5, describe: 'Classes to name for each picture' },
     json: { type: 'boolean', default: false, describe: 'One JSON object a line' },
     threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
   },
-  handle: async ({ _: patterns, model, top, json, threads }) => {
+  handle: async ({ _: patterns, model, top, json, threads }, unread) => {
     for (const [flag, value] of Object.entries({ top, threads })) {
       if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
       throw new OrtuneError('OPTION', `--${flag}: expected a whole number from 1 up, received ${value}`);
@@ -30,6 +29,7 @@ export const predictCommand: Command<Options> = {
     await using classifier = await Classifier.load(model, { threads });
     let failed = 0;
     for (const file of files) {
+      if (unread.aborted) break;
       try {
         const predictions = await classifier.predict(file, { top });
         if (json) console.log(JSON.stringify({ file, predictions }));

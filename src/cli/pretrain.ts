@@ -14,7 +14,6 @@ interface Options extends StageArguments {
 
 export const pretrainCommand: Command<Options> = {
   usage: 'npm run pretrain -- --data DIR --weights PATH|none\n\nStage one: trains a new head on pretrained weights.',
-  onClosedPipe: 'go on',
   flags: {
     ...stageFlags(PRETRAIN_DEFAULTS),
     augment: {

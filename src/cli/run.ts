@@ -10,9 +10,8 @@ export interface Command<Options> {
   readonly flags: Readonly<Record<string, FlagOptions>>;
   /** How many arguments beside the flags it takes. */
   readonly positionals?: 'none' | 'some';
-  /** What a reader that closes the pipe (`| head`) means: that there is no more use for the rest, or nothing. */
-  readonly onClosedPipe: 'exit' | 'go on';
-  handle(args: Options & { _: string[] }): Promise<void>;
+  /** @param unread aborted when the reader of standard output has seen enough (`| head`) and closed the pipe */
+  handle(args: Options & { _: string[] }, unread: AbortSignal): Promise<void>;
 }
 
 /**
@@ -20,12 +19,13 @@ export interface Command<Options> {
  * and exits with 1 when something went wrong.
  */
 export async function run<Options>(command: Command<Options>): Promise<void> {
+  const unread = new AbortController();
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    if (command.onClosedPipe === 'exit') process.exit();
+    unread.abort();
   });
   try {
-    await command.handle((await parse(command)) as Options & { _: string[] });
+    await command.handle((await parse(command)) as Options & { _: string[] }, unread.signal);
   } catch (error) {
     console.error(isForPeople(error) ? `Error: ${error.message}` : error);
     process.exitCode = error instanceof Interrupted ? error.exitCode : 1;

@@ -7,7 +7,7 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
     split: { type: 'string', describe: "tutorial, official or ratio:0.8; the data set's own by default" },
     passes: { type: 'number', default: defaults.passes, describe: 'Times that each training picture is seen' },
     'batch-size': { type: 'number', default: defaults.batchSize, describe: 'Pictures of one step' },
-    lr: { type: 'number', default: defaults.learningRate, describe: "Adam's learning rate" },
+    lr: { type: 'number', default: defaults.learningRate, describe: 'Learning rate' },
     bn: {
       choices: ['live', 'frozen'] as const,
       default: defaults.batchNorm,

@@ -4,11 +4,8 @@ import type { Tensor } from '../runtime/index.ts';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 
-/** What the worker is asked and answers, by running number. */
-export interface WorkerRequest {
-  readonly id: number;
-  readonly feeds: Feeds;
-}
+/** What the worker is asked: to run the model, by running number, or to end. */
+export type WorkerRequest = { readonly id: number; readonly feeds: Feeds } | 'end';
 export type WorkerReply =
   | { readonly ready: ModelInfo }
   | { readonly failed: string }
@@ -36,6 +33,7 @@ export interface WorkerSetup {
 export class InferenceWorker {
   readonly info: ModelInfo;
   readonly #worker: Worker;
+  readonly #ended: Promise<unknown>;
   readonly #waiting = new Map<number, { resolve(outputs: Feeds): void; reject(error: Error): void }>();
   #nextId = 0;
   #closed: Error | undefined;
@@ -46,6 +44,7 @@ export class InferenceWorker {
     worker.on('message', (reply: WorkerReply) => this.#settle(reply));
     worker.on('error', (error) => this.#fail(error));
     worker.on('exit', () => this.#fail(closed()));
+    this.#ended = new Promise((resolve) => worker.once('exit', resolve));
   }
 
   /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
@@ -73,15 +72,17 @@ export class InferenceWorker {
     if (this.#closed) return Promise.reject(this.#closed);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, feeds } satisfies WorkerRequest);
+      this.#waiting.set(id, { resolve, reject });
     });
   }
 
   /** Ends the thread, once a run that is computing is through; what was asked of it is rejected. */
   async dispose(): Promise<void> {
-    this.#closed ??= closed();
-    await this.#worker.terminate();
+    this.#fail(closed());
+    // Not `terminate()`: onnxruntime-node takes the whole process down when its thread is torn from under a run.
+    this.#worker.postMessage('end' satisfies WorkerRequest);
+    await this.#ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { decodeModel } from '../../onnx/index.ts';
@@ -18,7 +19,11 @@ try {
     executionProviders: ['cpu'],
     ...(threads && { intraOpNumThreads: threads }),
   });
-  port.on('message', async ({ id, feeds }: WorkerRequest) => {
+  let ending = false;
+  const run = async (id: number, feeds: Feeds) => {
+    // Between two runs, messages get in: after a request to end nothing is begun.
+    await nextTurn();
+    if (ending) return;
     try {
       const outputs = await session.run(
         Object.fromEntries(
@@ -32,6 +37,11 @@ try {
     } catch (error) {
       answer({ id, failed: message(error) });
     }
+  };
+  let lane: Promise<unknown> = Promise.resolve();
+  port.on('message', (request: WorkerRequest) => {
+    if (request === 'end') ending = true;
+    lane = lane.then(() => (request === 'end' ? process.exit() : run(request.id, request.feeds)));
   });
   answer({ ready: { metadata, inputs: graph.inputs.map(({ name, dims }) => ({ name, dims })) } });
 } catch (error) {

@@ -1,14 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  ADAM_DEFAULTS,
-  encodeModelChunks,
-  extract,
-  PROBABILITIES,
-  runningStatistics,
-  wholeNetwork,
-  withInitializers,
-} from '../../onnx/index.ts';
+import { encodeModelChunks, extract, movedStatistics, PROBABILITIES, withInitializers } from '../../onnx/index.ts';
 import { imageTransform } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { parseClassNames, withClassifierMetadata } from '../inference/index.ts';
@@ -17,13 +9,14 @@ import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './op
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { runPasses } from './passes.ts';
 import { pictureSource } from './picture-source.ts';
+import { planOf } from './plan.ts';
 import { checkPictures, openData, readNetwork } from './prepare.ts';
 import type { StageResult } from './pretrain.ts';
 import { LABELS_FILE, saveRecord } from './save.ts';
 import { openTraining, parameterBytes } from './session.ts';
 
 /**
- * Stage two: trains the whole network that stage one left, head and all.
+ * Stage two: trains the whole network that stage one left, head and all, or the parts of it that `train` names.
  *
  * The folder `out` then holds `model.onnx` (cropped uint8 pixels in, probabilities out, class names and sizes in its
  * metadata), `labels.json`, `checkpoint` and `run.json`.
@@ -45,13 +38,12 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
   const found = await openData({ ...settings, emit, expectedClasses: labels });
   const dataset = await checkPictures(found, { ...settings, emit, signal });
 
-  const plan = wholeNetwork(model, settings.batchNorm, ADAM_DEFAULTS);
+  const plan = planOf(model, settings);
   await using training = await openTraining(model, plan, { ...settings, emit });
   const source = pictureSource(dataset, { ...settings, imageSize: network.imageSize, signal });
-  const history = await runPasses(training.session, source, { ...settings, emit, signal });
+  const history = await runPasses(training, source, { ...settings, emit, signal });
 
-  const moved = settings.batchNorm === 'live' ? runningStatistics(model.graph) : [];
-  const values = await parameterBytes(training.state, [...plan.trainable, ...moved]);
+  const values = await parameterBytes(training.state, [...plan.trainable, ...movedStatistics(model.graph, plan)]);
   const trained = extract(withInitializers(model, values), [], [PROBABILITIES]);
   const transform = imageTransform(network.imageSize);
   await replaceFolder(settings.out, async (folder) => {

@@ -2,6 +2,7 @@ import type { BatchNormMode } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import type { DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
+import type { PlanSettings } from './plan.ts';
 
 /** What both stages take. */
 export interface StageOptions {
@@ -11,7 +12,7 @@ export interface StageOptions {
   readonly split?: string;
   readonly passes?: number;
   readonly batchSize?: number;
-  /** Adam's learning rate, constant. */
+  /** Constant. */
   readonly learningRate?: number;
   readonly batchNorm?: BatchNormMode;
   /** Whether training pictures are cropped and mirrored at random. */
@@ -40,8 +41,8 @@ export interface PretrainOptions extends StageOptions {
   readonly savePaddle?: boolean;
 }
 
-/** Stage two: the whole network. */
-export interface FinetuneOptions extends StageOptions {
+/** Stage two: the whole network, or parts of it. */
+export interface FinetuneOptions extends StageOptions, Partial<PlanSettings> {
   /** Folder that stage one wrote. */
   readonly from?: string;
 }
@@ -68,7 +69,16 @@ export const PRETRAIN_DEFAULTS = {
 export const FINETUNE_DEFAULTS = {
   ...STAGE_DEFAULTS,
   from: 'models/pretrain_model',
+  train: ['*'],
+  optimizer: 'adam',
   learningRate: 1e-4,
+  weightDecay: 0,
+  momentum: 0.9,
+  nesterov: false,
+  clipNorm: 0,
+  accumulate: 1,
+  labelSmoothing: 0,
+  backboneRate: 1,
   batchNorm: 'live',
   out: 'models/infer_model',
 } as const;
@@ -77,6 +87,7 @@ export const FINETUNE_DEFAULTS = {
 export function checkStageOptions(options: {
   passes: number;
   batchSize: number;
+  batchNorm: BatchNormMode;
   learningRate: number;
   seed: number;
   threads?: number;
@@ -89,6 +100,9 @@ export function checkStageOptions(options: {
   };
   whole('passes', options.passes, 1);
   whole('batch-size', options.batchSize, 1);
+  if (options.batchNorm === 'live' && options.batchSize === 1) {
+    fail('batch-size', 'at least 2 with live BatchNorm, as one picture has no variance (or --bn frozen)', 1);
+  }
   whole('seed', options.seed, 0);
   if (options.threads !== undefined) whole('threads', options.threads, 1);
   if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {

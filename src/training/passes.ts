@@ -1,8 +1,9 @@
 import { LABEL, LOGITS, LOSS } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
-import type { Tensor, TrainingSession } from '../runtime/index.ts';
+import type { Tensor } from '../runtime/index.ts';
 import type { Emit } from './events.ts';
 import { countCorrect, PictureMean } from './metrics.ts';
+import type { Training } from './session.ts';
 
 /** A batch as the training graph takes it: `label` int64 [size] among the feeds. */
 export interface FeedBatch {
@@ -17,6 +18,7 @@ export interface BatchSource {
   train(pass: number): AsyncIterable<FeedBatch>;
   /** The test split, in order. */
   test(): AsyncIterable<FeedBatch>;
+  /** Pictures of a pass over the training split. */
   readonly trainSize: number;
   readonly testSize: number;
 }
@@ -35,6 +37,8 @@ export interface PassResult {
 export interface PassOptions {
   readonly passes: number;
   readonly learningRate: number;
+  /** Batches of one update. */
+  readonly accumulate: number;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
 }
@@ -44,17 +48,14 @@ export interface PassOptions {
  *
  * @throws OrtuneError `COST_NOT_FINITE`; the signal's reason when it is aborted
  */
-export async function runPasses(
-  session: TrainingSession,
-  source: BatchSource,
-  { passes, learningRate, emit, signal }: PassOptions,
-): Promise<PassResult[]> {
+export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassResult[]> {
+  const { passes, learningRate, emit, signal } = options;
   const history: PassResult[] = [];
-  await session.setLearningRate(learningRate);
+  await training.stepper.setLearningRate(learningRate);
   for (let pass = 0; pass < passes; pass++) {
     const started = performance.now();
-    const trained = await trainPass(session, source, pass, emit, signal);
-    const tested = await testPass(session, source, pass, emit, signal);
+    const trained = await trainPass(training, source, pass, options);
+    const tested = await testPass(training, source, pass, options);
     emit({ type: 'test', pass, ...tested });
     history.push({
       pass,
@@ -70,22 +71,26 @@ export async function runPasses(
 }
 
 async function trainPass(
-  session: TrainingSession,
+  { stepper }: Training,
   source: BatchSource,
   pass: number,
-  emit: Emit,
-  signal?: AbortSignal,
+  { accumulate, emit, signal }: PassOptions,
 ) {
   const cost = new PictureMean();
   const accuracy = new PictureMean();
   let batch = 0;
   let done = 0;
+  /** Pictures of the update in progress: in all, and still to come. */
+  let inUpdate = 0;
+  let missing = 0;
   for await (const { feeds, labels, size } of source.train(pass)) {
     signal?.throwIfAborted();
-    const result = figures(await session.trainStep(feeds), labels);
+    // All batches but a pass's last have one size, so the update's pictures are known at its first batch.
+    if (missing === 0) missing = inUpdate = Math.min(accumulate * size, source.trainSize - done);
+    missing -= size;
+    const outputs = await stepper.step({ ...feeds }, { share: size / inUpdate, last: missing === 0 });
+    const result = figures(outputs, labels);
     requireFinite(result.cost, `pass ${pass}, batch ${batch}`);
-    await session.optimizerStep();
-    await session.lazyResetGrad();
     cost.add(result.cost, size);
     accuracy.add(result.accuracy, size);
     emit({ type: 'batch', pass, batch: batch++, ...result });
@@ -95,7 +100,7 @@ async function trainPass(
   return { cost: cost.value, accuracy: accuracy.value };
 }
 
-async function testPass(session: TrainingSession, source: BatchSource, pass: number, emit: Emit, signal?: AbortSignal) {
+async function testPass({ session }: Training, source: BatchSource, pass: number, { emit, signal }: PassOptions) {
   const cost = new PictureMean();
   const accuracy = new PictureMean();
   let done = 0;

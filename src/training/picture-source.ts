@@ -1,4 +1,4 @@
-import { IMAGE } from '../../onnx/index.ts';
+import { type BatchNormMode, IMAGE } from '../../onnx/index.ts';
 import { batches, type Dataset, type Sample } from '../data/index.ts';
 import { type BatchSource, type FeedBatch, labelTensor } from './passes.ts';
 
@@ -7,12 +7,16 @@ export interface PictureSourceOptions {
   readonly batchSize: number;
   readonly seed: number;
   readonly augment: boolean;
+  readonly batchNorm: BatchNormMode;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Batches of pictures, decoded anew for each pass. */
 export function pictureSource(dataset: Dataset, options: PictureSourceOptions): BatchSource {
-  const { imageSize, batchSize, seed, augment, signal } = options;
+  const { imageSize, batchSize, seed, augment, batchNorm, signal } = options;
+  // Live BatchNorm has no variance of a single picture where the map is down to one place.
+  const minimumBatch = batchNorm === 'live' ? 2 : 1;
+  const leftOver = dataset.train.length % batchSize;
   const read = async function* (
     samples: readonly Sample[],
     pass: number,
@@ -25,8 +29,7 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
       pass,
       augment: training && augment,
       shuffle: training,
-      // BatchNorm has no variance of a single picture where the map is down to one place.
-      minimumBatch: training ? Math.min(2, samples.length) : 1,
+      minimumBatch: training ? minimumBatch : 1,
       ...(signal && { signal }),
     });
     for await (const { images, labels, size } of pictures) {
@@ -37,7 +40,7 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
   return {
     train: (pass) => read(dataset.train, pass, true),
     test: () => read(dataset.test, 0, false),
-    trainSize: dataset.train.length,
+    trainSize: dataset.train.length - (leftOver < minimumBatch ? leftOver : 0),
     testSize: dataset.test.length,
   };
 }

@@ -69,7 +69,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     ...settings,
     emit,
   });
-  const history = await runPasses(training.session, source, { ...settings, emit, signal });
+  const history = await runPasses(training, source, { ...settings, accumulate: 1, emit, signal });
 
   const moved = frozen ? [] : runningStatistics(model.graph);
   const trained = withInitializers(model, await parameterBytes(training.state, [...HEAD_PARAMETERS, ...moved]));

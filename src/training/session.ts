@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { type Artifacts, buildArtifacts, bytesOf, type Model, type TrainingPlan } from '../../onnx/index.ts';
+import { buildArtifacts, bytesOf, type Model, type Optimizer, type TrainingPlan } from '../../onnx/index.ts';
 import { CheckpointState, TrainingSession } from '../runtime/index.ts';
 import { chooseDevice, type DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
+import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
 export interface SessionOptions {
   readonly device: DeviceChoice;
@@ -14,14 +15,19 @@ export interface SessionOptions {
 export interface Training extends AsyncDisposable {
   readonly session: TrainingSession;
   readonly state: CheckpointState;
+  readonly stepper: Stepper;
 }
 
 /** Writes the artifacts of a plan and opens a session on them. */
-export async function openTraining(model: Model, plan: TrainingPlan, options: SessionOptions): Promise<Training> {
+export async function openTraining(
+  model: Model,
+  plan: TrainingPlan<Optimizer>,
+  options: SessionOptions,
+): Promise<Training> {
   const { device, reason } = await chooseDevice(options.device);
   const threads = options.threads ?? availableParallelism();
   options.emit({ type: 'device', device, reason, threads });
-  const artifacts: Artifacts = buildArtifacts(model, plan);
+  const artifacts = buildArtifacts(model, plan);
   const state = await CheckpointState.load(artifacts.checkpoint);
   try {
     const session = await TrainingSession.create({
@@ -34,6 +40,7 @@ export async function openTraining(model: Model, plan: TrainingPlan, options: Se
     return {
       session,
       state,
+      stepper: artifacts.optimizerModel ? libraryStepper(session) : graphStepper(session),
       async [Symbol.asyncDispose]() {
         await session.dispose();
         await state.dispose();

@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ADAM_DEFAULTS, buildResNet, decodeModel, type GraphOptimizer, HEAD_PARAMETERS } from '../../onnx/index.ts';
+import { finetune, pretrain } from '../../src/training/index.ts';
+import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+import { type PlanSettings, planOf } from '../../src/training/plan.ts';
+import { openWorkshop, TINY, type Workshop } from './workshop.ts';
+
+const model = buildResNet(TINY);
+const plan = (changes: Partial<PlanSettings>) => planOf(model, { ...FINETUNE_DEFAULTS, ...changes });
+
+describe('a plan', () => {
+  it("takes ONNX Runtime's own Adam where that is all that is asked", () => {
+    expect(plan({}).optimizer).toEqual(ADAM_DEFAULTS);
+    expect(plan({}).trainable.size).toBe(161);
+  });
+
+  it('trains what the patterns name, running statistics never', () => {
+    const { trainable } = plan({ train: ['fc_*', 'bn5c_branch2?_*'] });
+    const ends = ['_scale', '_offset'];
+    const expected = ['a', 'b', 'c'].flatMap((branch) => ends.map((end) => `bn5c_branch2${branch}${end}`));
+    expect([...trainable].sort()).toEqual([...expected, ...HEAD_PARAMETERS].sort());
+  });
+
+  it('has weights decay and neither BatchNorm nor bias, the backbone at its own rate', () => {
+    const optimizer = plan({ optimizer: 'adamw', weightDecay: 0.1, backboneRate: 0.5 }).optimizer as GraphOptimizer;
+    const names = ['conv1_weights', 'bn_conv1_scale', 'bn_conv1_offset', 'fc_0.w_0', 'fc_0.b_0'];
+    expect(names.map(optimizer.decays)).toEqual([true, false, false, true, false]);
+    expect(names.map(optimizer.rate)).toEqual([0.5, 0.5, 0.5, 1, 1]);
+  });
+
+  it.each([
+    [{ train: ['res6*'] }, /--train res6\*: .* such as conv1_weights, .*fits none/],
+    [{ weightDecay: 0.1 }, /--weight-decay: expected with --optimizer adamw or sgd/],
+    [{ accumulate: 0 }, 'accumulate: expected a whole number from 1 up, received 0'],
+    [{ momentum: 1 }, 'momentum: expected a number from 0 to below 1, received 1'],
+    [{ clipNorm: -1 }, 'clip-norm: expected a number from 0 up, received -1'],
+    [{ labelSmoothing: 1 }, 'label-smoothing: expected a number from 0 to below 1, received 1'],
+    [{ backboneRate: Number.NaN }, 'backbone-rate: expected a number from 0 up, received NaN'],
+  ])('of %j is refused', (changes, message) => {
+    expect(() => plan(changes)).toThrow(message);
+  });
+});
+
+describe('stage two by a plan', () => {
+  let workshop: Workshop;
+  beforeAll(async () => {
+    workshop = await openWorkshop();
+    await pretrain({
+      data: workshop.data,
+      graph: workshop.graph,
+      weights: 'none',
+      passes: 1,
+      out: workshop.path('one'),
+    });
+  });
+  afterAll(() => workshop.remove());
+
+  const run = async (options: Partial<Parameters<typeof finetune>[0]>) => {
+    const base = { data: workshop.data, from: workshop.path('one'), passes: 1, threads: 1, device: 'cpu' } as const;
+    const { history } = await finetune({ ...base, ...options, out: workshop.path('two') });
+    const { initializers } = decodeModel(await readFile(workshop.path('two/model.onnx'))).graph;
+    return { history, initializers };
+  };
+
+  it('changes what it names and nothing else', async () => {
+    const before = decodeModel(await readFile(workshop.path('one/graph.onnx'))).graph.initializers;
+    const { initializers } = await run({
+      train: ['fc_*', 'res5c_*'],
+      batchNorm: 'frozen',
+      optimizer: 'adamw',
+      weightDecay: 0.01,
+    });
+    const changed = [...initializers.values()].filter(
+      ({ name, data }) => !Buffer.from(data).equals(before.get(name)?.data ?? Buffer.of()),
+    );
+    const expected = ['a', 'b', 'c'].map((branch) => `res5c_branch2${branch}_weights`);
+    expect(changed.map(({ name }) => name).sort()).toEqual([...expected, ...HEAD_PARAMETERS].sort());
+  });
+
+  it('makes of four batches of 6 what it makes of one of 24, BatchNorm frozen', async () => {
+    const options = {
+      batchNorm: 'frozen',
+      optimizer: 'sgd',
+      learningRate: 0.01,
+      clipNorm: 1,
+      passes: 2,
+      augment: false,
+    } as const;
+    const whole = await run({ ...options, batchSize: 24 });
+    const parts = await run({ ...options, batchSize: 6, accumulate: 4 });
+    // The last update of a pass has fewer batches: here one of 4 pictures after one of 20.
+    const uneven = await run({ ...options, batchSize: 10, accumulate: 3 });
+    for (const { initializers, history } of [parts, uneven]) {
+      expect(history[1]?.testCost).toBeCloseTo(whole.history[1]?.testCost as number, 3);
+      const values = (tensors: typeof initializers) =>
+        new Float32Array(Uint8Array.from(tensors.get('fc_0.w_0')?.data ?? []).buffer);
+      const [one, other] = [values(initializers), values(whole.initializers)];
+      expect(Math.max(...one.map((value, index) => Math.abs(value - (other[index] as number))))).toBeLessThan(1e-4);
+    }
+  });
+});
