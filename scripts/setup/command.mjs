@@ -48,19 +48,22 @@ export async function runCommand(command, args, options = {}) {
   child.stderr.setEncoding('utf8').on('data', (text) => {
     output += text;
   });
+  let killed = false;
   /** @type {string} */
   const failure = await new Promise((resolve) => {
     child.on('error', (error) => resolve(`cannot be started: ${error.message}`));
-    child.on('close', (code, signal) =>
-      resolve(code === 0 ? '' : signal ? `was ended by ${signal}` : `failed with exit code ${code}`),
-    );
+    child.on('close', (code, signal) => {
+      killed = signal !== null;
+      resolve(code === 0 ? '' : signal ? `was ended by ${signal}` : `failed with exit code ${code}`);
+    });
   });
   running = undefined;
   onChild(undefined);
   if (interrupted) throw new Interrupted(interrupted);
   if (failure === '') return stdout;
   const call = [command, ...args].join(' ');
-  const reason = output.trim().split('\n').at(-1) || failure;
+  // What a crash kept from being finished tells nothing of it: the last line may well be a success's.
+  const reason = (killed ? '' : output.trim().split('\n').at(-1)) || failure;
   throw new CommandFailed(
     `${call}\n${failure}. Its output:\n${excerpt(output)}${options.hint?.(output) ?? ''}`,
     reason,

@@ -75,7 +75,7 @@ function checkValue(name: string, { type, array, choices }: FlagOptions, value: 
   }
 }
 
-/** Errors of the system (no space, no permission) name their path; any other that is not ours is a defect. */
+/** Errors of the system (no permission, no such file) name their path; any other that is not ours is a defect. */
 function isForPeople(error: unknown): error is Error {
   return error instanceof OrtuneError || error instanceof Interrupted || (error instanceof Error && 'syscall' in error);
 }

@@ -93,7 +93,7 @@ export function requireTrainable(dataset: Pick<Dataset, 'classes' | 'train' | 't
   if (dataset.test.length === 0) {
     throw new OrtuneError(
       'DATASET_SPLIT',
-      `No picture is left to test on ${where}. Mark some as test, or choose --split ratio:0.8.`,
+      `No picture is left to test on ${where}. Mark some as test, or give classes two pictures or more with --split ratio:0.8.`,
     );
   }
 }

@@ -34,13 +34,13 @@ export function byCodeUnits(a: string, b: string): number {
 }
 
 /**
- * The classes that a list of labels names: distinct, in order; as numbers when all of them are whole numbers.
+ * The classes that a list of labels names: distinct, in order; as numbers when all of them are numbers (`1`, `-2`, `10.0`).
  *
- * @throws OrtuneError `DATASET_LABELS` when two labels are spellings of one number (`1` and `01`)
+ * @throws OrtuneError `DATASET_LABELS` when two labels are spellings of one number (`1` and `01`, `1.0`)
  */
 export function classesOf(labels: Iterable<string>, where: string): string[] {
   const classes = [...new Set(labels)].sort(byCodeUnits);
-  if (!classes.every((label) => /^[+-]?\d+$/.test(label))) return classes;
+  if (!classes.every((label) => /^[+-]?\d+(\.\d+)?$/.test(label))) return classes;
   classes.sort((a, b) => Number(a) - Number(b));
   for (const [index, label] of classes.entries()) {
     const before = classes[index - 1];

@@ -8,7 +8,7 @@ import type { HeldTensor, OpenFile, Role, StageRoles } from './types.ts';
  */
 export function openCheckpoint(
   checkpoint: StoredCheckpoint,
-  file: { path: string; bytes: number },
+  file: Pick<OpenFile, 'path' | 'content'>,
   stage?: StageRoles,
 ): OpenFile {
   const { trainable, frozen, optimizerGroups, properties, nominal, externalData } = checkpoint;

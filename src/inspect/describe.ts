@@ -13,7 +13,7 @@ import { elementBytes, numbersOf, summariseValues } from './values.ts';
  * @param wanted which tensors to list; groups and all else are of the whole file
  */
 export async function describeFile(
-  { tensors: held, ...about }: OpenFile,
+  { tensors: held, content, ...about }: OpenFile,
   wanted: (tensor: HeldTensor) => boolean = () => true,
 ): Promise<FileDescription> {
   const sized = held.map((tensor) => ({ ...tensor, ...sizeOf(tensor) }));
@@ -23,7 +23,7 @@ export async function describeFile(
     const numbers = numbersOf(tensor);
     tensors.push({ ...described, ...(numbers && { values: await summariseValues(numbers) }) });
   }
-  return { ...about, groups: groupsOf(sized), tensors };
+  return { ...about, bytes: content.byteLength, groups: groupsOf(sized), tensors };
 }
 
 /** Known for a static shape, whether or not the values are here. */

@@ -21,7 +21,8 @@ export interface TensorChange extends ValueChange {
 export interface FileDiff {
   readonly from: string;
   readonly to: string;
-  readonly identical: boolean;
+  /** `alike`: the bytes differ, but nothing of what is compared does (attributes and the wiring of nodes are not). */
+  readonly result: 'identical' | 'alike' | 'different';
   /** Kind, inputs, outputs, operators (by count), operator sets, metadata, BatchNorm, optimizer steps, properties. */
   readonly changes: readonly Change[];
   readonly tensors: {
@@ -91,7 +92,9 @@ async function diffFiles(
   const tensors = await diffTensors(first.tensors.filter(compared), second.tensors.filter(compared));
   const { onlyInFirst, onlyInSecond, reshaped, roles, changed } = tensors;
   const different = [changes, onlyInFirst, onlyInSecond, reshaped, roles, changed].some((list) => list.length > 0);
-  return { from: first.path, to: second.path, identical: !different, changes, tensors };
+  const identical = Buffer.compare(first.content, second.content) === 0;
+  const result = different ? 'different' : identical ? 'identical' : 'alike';
+  return { from: first.path, to: second.path, result, changes, tensors };
 }
 
 async function diffTensors(first: readonly HeldTensor[], second: readonly HeldTensor[]): Promise<FileDiff['tensors']> {

@@ -1,5 +1,5 @@
 import { type Change, type FileDiff, type PathDiff, type TensorChange, typeText } from './diff.ts';
-import { alignColumns, count, short } from './text.ts';
+import { alignColumns, count, counted, short } from './text.ts';
 import type { TensorType } from './types.ts';
 
 /** Tensors of a list that are shown unless all are asked for. */
@@ -14,16 +14,18 @@ export function formatDiff({ files, onlyInFirst, onlyInSecond }: PathDiff, verbo
   ].join('\n');
 }
 
-function formatFile({ from, to, identical, changes, tensors }: FileDiff, verbose: boolean): string {
+function formatFile({ from, to, result, changes, tensors }: FileDiff, verbose: boolean): string {
   const { onlyInFirst, onlyInSecond, reshaped, roles, changed, same, notCompared } = tensors;
   const rest =
     notCompared > 0
       ? [
-          `  ${count(notCompared)} tensors without values in one of the two, as those taken from a checkpoint, are not compared`,
+          `  ${counted(notCompared, 'tensor')} not compared: without values in one of the two, as those taken from a checkpoint`,
         ]
       : [];
-  if (identical) {
-    return [`${from} and ${to}: identical, ${count(same)} tensors to the last bit`, ...rest].join('\n');
+  if (result === 'identical') return `${from} and ${to}: identical to the last byte`;
+  if (result === 'alike') {
+    const what = 'inputs, outputs, operators by count, metadata and tensors are the same, though not all bytes are';
+    return [`${from} and ${to}: ${what}`, ...rest].join('\n');
   }
   const shown = verbose ? changed : changed.slice(0, LISTED);
   const hidden = changed.length - shown.length;
@@ -34,7 +36,7 @@ function formatFile({ from, to, identical, changes, tensors }: FileDiff, verbose
     ...onlyLines('the second', onlyInSecond, verbose),
     ...reshaped.map(changeLine),
     ...(verbose ? roles.map(changeLine) : alike(roles)),
-    `  ${count(changed.length)} tensors changed in value, ${count(same)} are the same to the last bit`,
+    `  ${counted(changed.length, 'tensor')} changed in value, ${count(same)} the same to the last bit`,
     ...rest,
     ...(shown.length > 0 ? changedLines(shown) : []),
     ...(hidden > 0 ? [`  and ${count(hidden)} that changed less: --verbose lists them`] : []),
@@ -65,7 +67,7 @@ function alike(changes: readonly Change[]): string[] {
   return [...groups.values()].flatMap(([first, ...others]) => {
     if (!first) return [];
     if (others.length < 3) return [first, ...others].map(changeLine);
-    return [changeLine({ ...first, what: `${first.what} and ${count(others.length)} others` })];
+    return [changeLine({ ...first, what: `${first.what} and ${counted(others.length, 'other')}` })];
   });
 }
 

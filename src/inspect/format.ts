@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { typeText } from './diff.ts';
 import { FLAG_SUFFIX } from './graph-roles.ts';
-import { alignColumns, count, short } from './text.ts';
+import { alignColumns, count, counted, short } from './text.ts';
 import {
   type BatchNormDescription,
   type CheckpointDescription,
@@ -27,8 +27,8 @@ const ROLE_TEXT: Readonly<Record<Role, string>> = {
 export function formatFile(file: FileDescription): string {
   const groups = file.groups.map(({ role, tensors, elements, bytes }) => [
     `  ${ROLE_TEXT[role]}`,
-    `${count(tensors)} tensors`,
-    `${count(elements)} numbers`,
+    counted(tensors, 'tensor'),
+    counted(elements, 'number'),
     `${count(bytes)} bytes`,
   ]);
   return [
@@ -47,7 +47,7 @@ function graphLines(graph: GraphDescription): string[] {
   const opsets = Object.entries(graph.opsets).map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`);
   return [
     `  inputs: ${graph.inputs.map(tensor).join('; ')}`,
-    `  outputs: ${[...outputs.map(tensor), ...(flags > 0 ? [`${flags} flags of gradient buffers`] : [])].join('; ')}`,
+    `  outputs: ${[...outputs.map(tensor), ...(flags > 0 ? [`${counted(flags, 'flag')} of gradient buffers`] : [])].join('; ')}`,
     `  operators: ${Object.entries(graph.operators)
       .map(([name, times]) => `${name} ${times}`)
       .join(', ')}`,
@@ -74,7 +74,7 @@ function checkpointLines({ optimizerGroups, properties, nominal, externalData }:
   return [
     ...optimizerGroups.map(
       ({ name, step, initialLearningRate, parameters }) =>
-        `  optimizer ${name}: ${count(step)} steps, initial learning rate ${Number(initialLearningRate.toPrecision(4))}, moments of ${count(parameters)} parameters`,
+        `  optimizer ${name}: ${counted(step, 'step')}, initial learning rate ${Number(initialLearningRate.toPrecision(4))}, moments of ${counted(parameters, 'parameter')}`,
     ),
     ...Object.entries(properties).map(([name, value]) => `  property ${name}: ${value}`),
     ...(nominal ? ['  nominal: names without values'] : []),

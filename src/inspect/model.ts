@@ -84,7 +84,7 @@ export function stageOf(graph: GraphMessage): StageRoles | undefined {
  */
 export function openModel(
   message: ModelMessage & { graph: GraphMessage },
-  file: { path: string; bytes: number },
+  file: Pick<OpenFile, 'path' | 'content'>,
   stage?: StageRoles,
 ): OpenFile {
   const { graph } = message;

@@ -21,14 +21,8 @@ export const KNOWN_FILES = [
 /** Longest file that Node reads as a whole. */
 const FILE_LIMIT = 2 ** 31 - 1;
 
-type Parsed =
-  | { readonly kind: 'model'; readonly path: string; readonly bytes: number; readonly message: ParsedModel }
-  | {
-      readonly kind: 'checkpoint';
-      readonly path: string;
-      readonly bytes: number;
-      readonly checkpoint: StoredCheckpoint;
-    };
+type Parsed = Pick<OpenFile, 'path' | 'content'> &
+  ({ readonly message: ParsedModel } | { readonly checkpoint: StoredCheckpoint });
 
 type ParsedModel = ModelMessage & { graph: GraphMessage };
 
@@ -57,10 +51,10 @@ export async function openPath(path: string): Promise<OpenPath> {
   }
   if (parsed.length === 0) throw notFound(path, `the folder has none of ${KNOWN_FILES.join(', ')}`);
   const stage = stageAmong(parsed);
-  const files = parsed.map((file) =>
-    file.kind === 'model'
-      ? openModel(file.message, { path: file.path, bytes: file.bytes }, stage)
-      : openCheckpoint(file.checkpoint, { path: file.path, bytes: file.bytes }, stage),
+  const files = parsed.map(({ path, content, ...parts }) =>
+    'message' in parts
+      ? openModel(parts.message, { path, content }, stage)
+      : openCheckpoint(parts.checkpoint, { path, content }, stage),
   );
   return { path, isFolder, files };
 }
@@ -86,19 +80,19 @@ async function parse(path: string, size: number): Promise<Parsed> {
       `${path}: expected a file of at most ${FILE_LIMIT} bytes, found ${size}.`,
     );
   }
-  const bytes = await readFile(path);
-  return isCheckpoint(bytes)
-    ? { kind: 'checkpoint', path, bytes: bytes.byteLength, checkpoint: decodeCheckpoint(bytes, path) }
-    : { kind: 'model', path, bytes: bytes.byteLength, message: parseModel(bytes, path) };
+  const content = await readFile(path);
+  return isCheckpoint(content)
+    ? { path, content, checkpoint: decodeCheckpoint(content, path) }
+    : { path, content, message: parseModel(content, path) };
 }
 
 function stageAmong(files: readonly Parsed[]): StageRoles | undefined {
-  const graphs = files.flatMap((file) => (file.kind === 'model' ? [file.message.graph] : []));
+  const graphs = files.flatMap((file) => ('message' in file ? [file.message.graph] : []));
   for (const graph of graphs) {
     const stage = stageOf(graph);
     if (stage) return stage;
   }
-  const checkpoint = files.find((file) => file.kind === 'checkpoint')?.checkpoint;
+  const checkpoint = files.flatMap((file) => ('checkpoint' in file ? [file.checkpoint] : []))[0];
   if (!checkpoint || graphs.length === 0) return undefined;
   // Running statistics are in a checkpoint only where BatchNorm is live; frozen, they stay within the models.
   const statistics = new Set(graphs.flatMap((graph) => [...statisticNames(graph, 'all')]));

@@ -1,6 +1,8 @@
 /** A whole number with its thousands apart. */
 export const count = (value: number) => value.toLocaleString('en-US');
 
+export const counted = (value: number, what: string) => `${count(value)} ${what}${value === 1 ? '' : 's'}`;
+
 /** A number to four digits, so that columns of them line up. */
 export function short(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);

@@ -105,8 +105,9 @@ export interface HeldTensor extends TensorType {
   readonly data?: Uint8Array;
 }
 
-/** A file that has been read: its description without the values' summaries, and the values. */
-export interface OpenFile extends Omit<FileDescription, 'tensors' | 'groups'> {
+/** A file that has been read: its description without the values' summaries, and its bytes. */
+export interface OpenFile extends Omit<FileDescription, 'bytes' | 'tensors' | 'groups'> {
+  readonly content: Uint8Array;
   readonly tensors: readonly HeldTensor[];
 }
 

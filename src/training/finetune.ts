@@ -6,7 +6,7 @@ import { OrtuneError } from '../errors.ts';
 import { parseClassNames, withClassifierMetadata } from '../inference/index.ts';
 import type { Emit } from './events.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
-import { checkOutputFolder, replaceFolder } from './output-folder.ts';
+import { checkOutputFolder, RUN_FILE, replaceFolder } from './output-folder.ts';
 import { runPasses } from './passes.ts';
 import { pictureSource } from './picture-source.ts';
 import { planOf } from './plan.ts';
@@ -35,7 +35,9 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     'Run npm run pretrain first, or name its folder with --from.',
   );
   const labels = await readLabels(join(settings.from, LABELS_FILE));
-  const found = await openData({ ...settings, emit, expectedClasses: labels });
+  // Stage one's own parts, or pictures that it trained on would be tested on.
+  const partition = settings.split === undefined ? await partitionOf(join(settings.from, RUN_FILE)) : {};
+  const found = await openData({ ...settings, ...partition, emit, expectedClasses: labels });
   const dataset = await checkPictures(found, { ...settings, emit, signal });
 
   const plan = planOf(model, settings);
@@ -50,7 +52,15 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     const served = withClassifierMetadata(trained, { classes: dataset.classes, transform });
     await writeFile(join(folder, 'model.onnx'), encodeModelChunks(served));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
-    await saveRecord(folder, { command: 'finetune', options: settings, network, dataset, history, started });
+    await saveRecord(folder, {
+      command: 'finetune',
+      options: settings,
+      device: training.device,
+      network,
+      dataset,
+      history,
+      started,
+    });
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history };
@@ -64,4 +74,28 @@ async function readLabels(file: string): Promise<string[]> {
     );
   });
   return parseClassNames(text, file, 'STAGE_ONE');
+}
+
+/** The split that stage one was told to make, and the seed that it was drawn by. */
+async function partitionOf(file: string): Promise<{ split?: string; seed?: number }> {
+  const { options } = await readRun(file);
+  return {
+    ...(typeof options['split'] === 'string' && { split: options['split'] }),
+    ...(typeof options['seed'] === 'number' && { seed: options['seed'] }),
+  };
+}
+
+async function readRun(file: string): Promise<{ options: Record<string, unknown> }> {
+  try {
+    const run: unknown = JSON.parse(await readFile(file, 'utf8'));
+    if (typeof run === 'object' && run !== null && 'options' in run && typeof run.options === 'object' && run.options) {
+      return { options: run.options as Record<string, unknown> };
+    }
+  } catch (error) {
+    throw new OrtuneError(
+      'STAGE_ONE',
+      `expected stage one's record in ${file}, but it cannot be read: ${String(error)}`,
+    );
+  }
+  throw new OrtuneError('STAGE_ONE', `${file}: expected the record of a run with its options.`);
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { OrtuneError } from '../errors.ts';
 
@@ -10,7 +10,7 @@ export const RUN_FILE = 'run.json';
  *
  * @param out folder to be made or replaced
  * @param data the user's data, in which nothing is ever written
- * @throws OrtuneError `OUTPUT` when `out` holds something that ortune did not write, or touches the data
+ * @throws OrtuneError `OUTPUT` when `out` holds something that ortune did not write, touches the data, or cannot be written
  */
 export async function checkOutputFolder(out: string, data: string): Promise<void> {
   const folder = resolve(out);
@@ -19,19 +19,41 @@ export async function checkOutputFolder(out: string, data: string): Promise<void
     throw new OrtuneError('OUTPUT', `--out ${out}: expected a folder apart from the data in ${data}; choose another.`);
   }
   const found = await stat(folder).catch(() => undefined);
-  if (!found) return;
-  const files = found.isDirectory() ? await readdir(folder) : undefined;
-  if (!files || (files.length > 0 && !files.includes(RUN_FILE))) {
+  const files = found?.isDirectory() ? await readdir(folder) : undefined;
+  if (found && (!files || (files.length > 0 && !files.includes(RUN_FILE)))) {
     throw new OrtuneError(
       'OUTPUT',
       `--out ${out}: expected a new folder or an earlier result (with a ${RUN_FILE}), found ${files ? 'other files' : 'a file'}; it is left as it is. Choose another --out.`,
     );
   }
+  await requireWritable(dirname(folder), out);
+}
+
+/** Makes and removes a folder where the result will lie: permission bits say nothing of a read-only file system. */
+async function requireWritable(folder: string, out: string): Promise<void> {
+  const parent = await existingFolder(folder);
+  try {
+    await rmdir(await mkdtemp(join(parent, '.ortune-')));
+  } catch (error) {
+    throw new OrtuneError(
+      'OUTPUT',
+      `--out ${out}: expected a place to write to, but no folder can be made in ${parent} (${(error as NodeJS.ErrnoException).code}). Choose another --out.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The nearest of a path and the folders above it that is there. */
+async function existingFolder(path: string): Promise<string> {
+  if (dirname(path) === path || (await stat(path).catch(() => undefined))) return path;
+  return existingFolder(dirname(path));
 }
 
 /**
  * Writes a folder as a whole: `fill` gets a folder beside it, which takes its place once `fill` is done. Until then an
  * older result stays; if `fill` fails nothing is left behind.
+ *
+ * @throws OrtuneError `OUTPUT` when the system refuses to write; whatever else `fill` throws
  */
 export async function replaceFolder(out: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const folder = resolve(out);
@@ -55,7 +77,15 @@ export async function replaceFolder(out: string, fill: (folder: string) => Promi
     await rm(old, { recursive: true, force: true });
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
-    throw error;
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    // A full disk's own message names no path.
+    throw new OrtuneError(
+      'OUTPUT',
+      `--out ${out} cannot be written: ${error.message}. Older results are as they were.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

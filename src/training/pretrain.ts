@@ -77,7 +77,15 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(trained));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(trained));
-    await saveRecord(folder, { command: 'pretrain', options: settings, network, dataset, history, started });
+    await saveRecord(folder, {
+      command: 'pretrain',
+      options: settings,
+      device: training.device,
+      network,
+      dataset,
+      history,
+      started,
+    });
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history };

@@ -12,6 +12,8 @@ export const LABELS_FILE = 'labels.json';
 export interface RunRecord {
   readonly command: 'pretrain' | 'finetune';
   readonly options: Readonly<Record<string, unknown>>;
+  /** Where it was trained, and on how many threads. */
+  readonly device: { readonly device: 'cpu' | 'cuda'; readonly threads: number };
   readonly network: unknown;
   readonly dataset: Dataset;
   readonly history: readonly PassResult[];

@@ -16,6 +16,7 @@ export interface Training extends AsyncDisposable {
   readonly session: TrainingSession;
   readonly state: CheckpointState;
   readonly stepper: Stepper;
+  readonly device: { readonly device: 'cpu' | 'cuda'; readonly threads: number };
 }
 
 /** Writes the artifacts of a plan and opens a session on them. */
@@ -41,6 +42,7 @@ export async function openTraining(
       session,
       state,
       stepper: artifacts.optimizerModel ? libraryStepper(session) : graphStepper(session),
+      device: { device, threads },
       async [Symbol.asyncDispose]() {
         await session.dispose();
         await state.dispose();

@@ -8,7 +8,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export type CommandName = 'build-graph' | 'pretrain' | 'finetune' | 'predict';
+export type CommandName = 'build-graph' | 'pretrain' | 'finetune' | 'predict' | 'inspect';
 
 /** What `npm run` starts, without the set-up before it. */
 export function commandLine(command: CommandName, args: readonly string[]): string[] {

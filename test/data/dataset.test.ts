@@ -127,7 +127,7 @@ describe('CSV', () => {
     expect(dataset).toMatchObject({ root, kind: 'csv', split: 'ratio:0.8', classes: ['x', 'y'] });
   });
 
-  test('whole numbers sort as numbers, one name among them makes all of them names', async () => {
+  test('numbers sort as numbers, one name among them makes all of them names', async () => {
     const of = async (labels: string[]) =>
       (
         await open(
@@ -135,9 +135,12 @@ describe('CSV', () => {
         )
       ).classes;
     expect(await of(['10', '9', '-1'])).toEqual(['-1', '9', '10']);
+    // What a table with gaps becomes when it is exported.
+    expect(await of(['10.0', '9.0', '2.0'])).toEqual(['2.0', '9.0', '10.0']);
     expect(await of(['10', '9', 'x'])).toEqual(['10', '9', 'x']);
     expect(await of(['b', 'B', 'a'])).toEqual(['B', 'a', 'b']);
     await expect(of(['1', '01', '2'])).rejects.toMatchObject(refusal('DATASET_LABELS', '"01"', '"1"'));
+    await expect(of(['1', '1.0', '2'])).rejects.toMatchObject(refusal('DATASET_LABELS', '"1"', '"1.0"'));
   });
 
   test('without test rows the valid ones are tested on, with a warning', async () => {

@@ -57,6 +57,17 @@ describe('an exchange', () => {
   });
 });
 
+describe('a system that refuses to write', () => {
+  it("is reported with the folder, which a full disk's own message lacks", async () => {
+    await put('model', 'older');
+    const failing = replaceFolder(path('model'), () => writeFile('/dev/full', 'data'));
+    const message = expect.stringMatching(/^--out \S+model cannot be written: ENOSPC.*Older results are as they were/);
+    await expect(failing).rejects.toMatchObject({ code: 'OUTPUT', message });
+    expect(await entries()).toEqual(['model']);
+    expect(await result()).toBe('older');
+  });
+});
+
 describe('what a killed run left', () => {
   it('is cleared by the next', async () => {
     const pid = await deadProcess();
@@ -112,6 +123,17 @@ describe('a place for results', () => {
     await mkdir(path('thesis'));
     await writeFile(path('thesis/chapter-1.tex'), '');
     for (const out of ['file', 'thesis']) await expect(check(out)).rejects.toMatchObject(refused);
+  });
+
+  it('must be one that can be written, which is tried without a trace', async () => {
+    await writeFile(path('file'), '');
+    // Neither lets anyone, not even root, make a folder.
+    for (const out of [path('file/model'), '/dev/null/deep/model']) {
+      const message = expect.stringMatching(/no folder can be made in \S+ \(ENOTDIR\)/);
+      await expect(checkOutputFolder(out, path('data'))).rejects.toMatchObject({ ...refused, message });
+    }
+    await check('deep/new');
+    expect(await entries()).toEqual(['data', 'file']);
   });
 
   it('may not touch the data, by whatever way', async () => {

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildResNet, encodeModel } from '../../onnx/index.ts';
+import type { Dataset } from '../../src/data/index.ts';
 import { OrtuneError } from '../../src/errors.ts';
 import { finetune, type PretrainOptions, pretrain, type TrainingEvent } from '../../src/training/index.ts';
 import { openWorkshop, snapshot, TINY, type Workshop } from './workshop.ts';
@@ -85,6 +86,10 @@ describe('before anything is computed', () => {
     await writeFile(workshop.path('from/graph.onnx'), encodeModel(buildResNet(TINY)));
     await writeFile(workshop.path('from/labels.json'), '["blue","green","yellow"]');
     await expect(finetune({ ...options, from: workshop.path('from') })).rejects.toThrow(
+      /stage one's record in .*run.json/,
+    );
+    await writeFile(workshop.path('from/run.json'), '{"options":{}}');
+    await expect(finetune({ ...options, from: workshop.path('from') })).rejects.toThrow(
       /class 2 is "red", stage one had "yellow" there/,
     );
   });
@@ -141,5 +146,19 @@ describe('a run that is stopped', () => {
     });
     await expect(run).rejects.toThrow('enough');
     expect(await snapshot(workshop.folder)).toEqual(before);
+  });
+});
+
+describe('stage two', () => {
+  it("tests on none of stage one's training pictures, whatever split and seed that had", async () => {
+    const datasets: Dataset[] = [];
+    const onEvent = (event: TrainingEvent) => event.type === 'dataset' && datasets.push(event.dataset);
+    const options = { data: workshop.data, passes: 1, batchSize: 8, device: 'cpu', onEvent } as const;
+    const one = { ...options, graph: workshop.graph, weights: 'none', split: 'ratio:0.5', seed: 7 };
+    await pretrain({ ...one, out: workshop.path('half') });
+    await finetune({ ...options, from: workshop.path('half'), train: ['fc_*'], out: workshop.path('half-two') });
+    expect(datasets[0]?.test).toHaveLength(15);
+    expect(datasets[1]?.test).toEqual(datasets[0]?.test);
+    expect(datasets[1]?.train).toEqual(datasets[0]?.train);
   });
 });
