@@ -1,3 +1,4 @@
+import { checkArtifacts } from './check.ts';
 import { encodeCheckpoint } from './checkpoint.ts';
 import { encodeModel } from './encode.ts';
 import { addTrainingStep } from './gradients/index.ts';
@@ -85,19 +86,18 @@ export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: Tra
   const state = update ? optimizerState(trainable, update) : [];
   const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const]);
 
+  const inputs = [...parameters, ...state];
+  const training = { graph: trainingGraph(forward, inputs, constants, trainable, plan), opsets, metadata: new Map() };
+  const evaluation = { graph: evalGraph(forward, inputs, constants), opsets: model.opsets, metadata: new Map() };
+  const checkpoint = { trainable, frozen: [...frozen, ...state] };
+  const names = new Set(inputs.map(({ name }) => name));
+  checkArtifacts(training, evaluation, { trainable: plan.trainable, parameters: names, isLive: liveOf(plan) });
+
   return {
-    trainingModel: encodeModel({
-      graph: trainingGraph(forward, [...parameters, ...state], constants, trainable, plan),
-      opsets,
-      metadata: new Map(),
-    }),
-    evalModel: encodeModel({
-      graph: evalGraph(forward, [...parameters, ...state], constants),
-      opsets: model.opsets,
-      metadata: new Map(),
-    }),
+    trainingModel: encodeModel(training),
+    evalModel: encodeModel(evaluation),
     optimizerModel: optimizerModel as Artifacts<Chosen>['optimizerModel'],
-    checkpoint: encodeCheckpoint({ trainable, frozen: [...frozen, ...state] }),
+    checkpoint: encodeCheckpoint(checkpoint),
   };
 }
 
