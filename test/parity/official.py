@@ -4,12 +4,13 @@
     official.py generate BASE PLAN FOLDER           writes the official training artifacts of a base model
     official.py validate MODEL...                   runs onnx.checker with shape inference over models
     official.py parameters CHECKPOINT               prints {name: {dims, type, sha256, trainable}} as JSON
-    official.py train FOLDER BATCH                  trains by artifacts that lie in a folder, prints each loss as JSON
+    official.py train FOLDER TASK                   trains by artifacts that lie in a folder, prints each loss as JSON
     official.py typed-fields MODEL OUT              rewrites float and int64 initializers into the typed fields
 """
 
 import hashlib
 import json
+import os
 import sys
 import types
 
@@ -54,23 +55,33 @@ def parameters(checkpoint):
     print(json.dumps(found))
 
 
-def train(folder, batch):
+def train(folder, task):
+    with open(task, encoding="utf-8") as file:
+        task = json.load(file)
+
+    def arrays(inputs):
+        return [numpy.array(one["data"], dtype=one["type"]).reshape(one["dims"]) for one in inputs]
+
+    def loss(inputs):
+        outputs = module(*arrays(inputs))
+        return float(outputs[0] if isinstance(outputs, tuple) else outputs)
+
     state = api.CheckpointState.load_checkpoint(f"{folder}/checkpoint")
     module = api.Module(f"{folder}/trainingModel", state, f"{folder}/evalModel")
-    optimizer = api.Optimizer(f"{folder}/optimizerModel", module)
-    with open(batch, encoding="utf-8") as file:
-        batch = json.load(file)
-    optimizer.set_learning_rate(batch["rate"])
-    pixels = numpy.array(batch["pixels"], dtype=numpy.float32).reshape(batch["dims"])
-    labels = numpy.array(batch["labels"], dtype=numpy.int64)
+    optimizer = None
+    if os.path.exists(f"{folder}/optimizerModel"):
+        optimizer = api.Optimizer(f"{folder}/optimizerModel", module)
+        optimizer.set_learning_rate(task["rate"])
     losses = []
-    for _ in range(batch["steps"]):
+    for step in task["steps"]:
         module.train()
-        losses.append(float(module(pixels, labels)[0]))
-        optimizer.step()
-        module.lazy_reset_grad()
+        losses.append(loss(step["inputs"]))
+        if step["last"]:
+            if optimizer is not None:
+                optimizer.step()
+            module.lazy_reset_grad()
     module.eval()
-    losses.append(float(module(pixels, labels)[0]))
+    losses.append(loss(task["evaluation"]))
     print(json.dumps(losses))
 
 
