@@ -2,7 +2,7 @@
  * From a picture file to pixels: EXIF orientation applied, CMYK, greyscale and 16-bit turned to 8-bit sRGB, transparency
  * laid on white, the first frame of an animation; the short side scaled to a given size, then a square cut out.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { OrtuneError } from '../errors.ts';
 
@@ -78,6 +78,8 @@ export async function decodeCrop(
  */
 export async function findDefect(file: string): Promise<string | undefined> {
   try {
+    // A pipe or a device would be waited for without end.
+    if (!(await stat(file)).isFile()) return 'it is not a regular file';
     await pixels(toRgb(await open(file), 32, 32));
     return undefined;
   } catch (error) {

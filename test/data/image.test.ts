@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -167,6 +168,13 @@ describe('colour', () => {
 });
 
 describe('broken pictures', () => {
+  test('that are pipes are named instead of waited for', async () => {
+    const root = await folderOf({});
+    execFileSync('mkfifo', [join(root, 'pipe.jpg')]);
+    const bad = await checkImages([{ file: join(root, 'pipe.jpg'), label: 0 }]);
+    expect(bad).toEqual([{ file: join(root, 'pipe.jpg'), reason: 'it is not a regular file' }]);
+  });
+
   const good = () => gradient(200, 150).jpeg().toBuffer();
 
   test('decoding one names the file and what is wrong with it', async () => {
