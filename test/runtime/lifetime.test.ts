@@ -140,3 +140,16 @@ test.skipIf(process.platform !== 'linux')('what is forgotten without dispose is 
     { timeout: 20_000, interval: 50 },
   );
 });
+
+test('`using` disposes at the end of its block, after the step that was asked for', async () => {
+  const { session, state } = await openSession();
+  let step: Promise<unknown>;
+  {
+    using held = session;
+    using _state = state;
+    step = held.trainStep(batch(4));
+  }
+  await expect(step).resolves.toHaveProperty('loss');
+  expect(await failure(() => session.trainStep(batch(4)))).toMatchObject({ code: 'DISPOSED' });
+  expect(await failure(() => state.getParameter(BIAS))).toMatchObject({ code: 'DISPOSED' });
+});
