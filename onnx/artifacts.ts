@@ -3,10 +3,12 @@ import { encodeCheckpoint } from './checkpoint.ts';
 import { encodeModel } from './encode.ts';
 import { addTrainingStep } from './gradients/index.ts';
 import { GraphBuilder, MICROSOFT, tensor, valueInfo } from './graph.ts';
-import { crossEntropy, LOSS, type LossOptions, labelInput } from './loss.ts';
+import { crossEntropy, LOSS, type LossOptions, labelInput, type ModelLossOptions, NO_LABEL } from './loss.ts';
+import { addLossScale, addUnscaled, OVERFLOW } from './loss-scale.ts';
+import { toMixedPrecision } from './mixed-precision.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
-import { type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
+import { affineParameters, type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
 import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
@@ -23,6 +25,11 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   readonly optimizer: Chosen;
   /** Of the training model; the eval model always gives the plain cross-entropy, so that results stay comparable. */
   readonly loss?: LossOptions;
+  /**
+   * `fp16`: convolutions in half precision, with float32 weights, BatchNorm parameters, statistics and loss. The training
+   * model then takes {@link LOSS_SCALE} and tells of an {@link OVERFLOW}. Left out: `fp32`.
+   */
+  readonly precision?: 'fp32' | 'fp16';
 }
 
 /** The four files of ONNX Runtime's training API, as bytes. */
@@ -32,7 +39,7 @@ export interface Artifacts<Chosen extends Optimizer = AdamOptions> {
    * With the update in the graph also {@link UPDATE_INPUTS} in, and out `updated` bool [1].
    */
   readonly trainingModel: Uint8Array;
-  /** The same inputs and outputs, BatchNorm on its running statistics. */
+  /** The same inputs and outputs, BatchNorm on its running statistics; rows of label {@link NO_LABEL} do not count. */
   readonly evalModel: Uint8Array;
   /** None where the update is in the training graph. */
   readonly optimizerModel: Chosen extends GraphOptimizer ? undefined : Uint8Array;
@@ -47,15 +54,15 @@ export function headOnly<Chosen extends Optimizer>(
   return { trainable: new Set(HEAD_PARAMETERS), batchNorm, optimizer };
 }
 
-/** Stage two: every weight and BatchNorm's scale and offset; its running statistics are moved, never trained. */
+/** Stage two: every weight, and the scale and offset of each BatchNorm that is not frozen; its running statistics are moved, never trained. */
 export function wholeNetwork<Chosen extends Optimizer>(
   model: Model,
   batchNorm: TrainingPlan['batchNorm'],
   optimizer: Chosen,
 ): TrainingPlan<Chosen> {
-  const statistics = runningStatistics(model.graph);
+  const left = new Set([...runningStatistics(model.graph), ...frozenAffine(model.graph, { batchNorm })]);
   const names = parametersOf(model.graph).map(({ name }) => name);
-  return { trainable: new Set(names.filter((name) => !statistics.has(name))), batchNorm, optimizer };
+  return { trainable: new Set(names.filter((name) => !left.has(name))), batchNorm, optimizer };
 }
 
 /**
@@ -64,7 +71,7 @@ export function wholeNetwork<Chosen extends Optimizer>(
  * Trained parameters and the running statistics of live BatchNorm become inputs of the training and eval models and
  * lie in the checkpoint. All else stays a constant inside both models, where the runtime's optimiser can fold it.
  *
- * @throws Error when a trained name is no float32 initializer that the logits depend on
+ * @throws Error when a trained name is no float32 initializer that the logits depend on, or belongs to a frozen BatchNorm
  */
 export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: TrainingPlan<Chosen>): Artifacts<Chosen> {
   const forward = extract(model, [], [LOGITS]).graph;
@@ -75,6 +82,10 @@ export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: Tra
         `cannot train '${name}': the graph has no float32 initializer of this name that the logits depend on`,
       );
     }
+  }
+  for (const name of frozenAffine(forward, plan)) {
+    if (plan.trainable.has(name))
+      throw new Error(`cannot train '${name}': its BatchNorm is frozen, not affine or live`);
   }
   const moved = movedStatistics(forward, plan);
   const frozen = [...forward.initializers.values()].filter(({ name }) => moved.has(name));
@@ -107,7 +118,7 @@ function begin(
   forward: Graph,
   parameters: readonly Initializer[],
   constants: readonly Initializer[],
-  loss?: LossOptions,
+  loss?: ModelLossOptions,
 ) {
   const graph = new GraphBuilder(name);
   const logits = valueInfo(forward, LOGITS);
@@ -126,7 +137,14 @@ function trainingGraph(
   trainable: readonly Initializer[],
   plan: TrainingPlan<Optimizer>,
 ): Graph {
-  const { graph, nodes } = begin('training', forward, parameters, constants, plan.loss);
+  const half = plan.precision === 'fp16';
+  const { graph, nodes } = begin(
+    'training',
+    half ? toMixedPrecision(forward, liveOf(plan)) : forward,
+    parameters,
+    constants,
+    plan.loss,
+  );
   // The library finds these by their names: buffers end in `_grad.accumulation.buffer`, the flag is `lazy_reset_grad`.
   const buffer = (name: string) => `${name}_grad.accumulation.buffer`;
   for (const { name, type, dims } of trainable) graph.input({ name: buffer(name), type, dims });
@@ -134,9 +152,12 @@ function trainingGraph(
 
   const update = updateOf(plan);
   const lossGradient = update ? addUpdateInputs(graph) : graph.constant('loss_gradient', Float32Array.of(1), []);
-  const gradients = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), lossGradient);
+  const start = half ? addLossScale(graph, lossGradient) : lossGradient;
+  const computed = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), start);
+  const { gradients, finite } = half ? addUnscaled(graph, computed) : { gradients: computed };
   graph.output(LOSS);
   graph.output(LOGITS);
+  if (half) graph.output(OVERFLOW);
   const accumulated = trainable.map(({ name }) => {
     const inputs = [buffer(name), gradients.get(name) as string, 'lazy_reset_grad'];
     const done = tensor(`${name}_grad.accumulation.out`, 'bool', 1);
@@ -145,7 +166,7 @@ function trainingGraph(
   for (const done of accumulated) graph.output(done);
   if (update) {
     const buffers = new Map(trainable.map(({ name }) => [name, buffer(name)]));
-    graph.output(addUpdate(graph, trainable, buffers, accumulated, update));
+    graph.output(addUpdate(graph, trainable, buffers, [...accumulated, ...(finite ? [finite] : [])], update));
   }
   return graph.build();
 }
@@ -153,6 +174,14 @@ function trainingGraph(
 /** The running statistics that a plan's training moves. */
 export function movedStatistics(graph: Graph, plan: Pick<TrainingPlan, 'batchNorm'>): Set<string> {
   return runningStatistics(graph, liveOf(plan));
+}
+
+/** Scales and offsets that a plan's BatchNorms keep as they are. */
+function frozenAffine(graph: Graph, { batchNorm }: Pick<TrainingPlan, 'batchNorm'>): Set<string> {
+  return affineParameters(
+    graph,
+    (node) => (typeof batchNorm === 'function' ? batchNorm(node) : batchNorm) === 'frozen',
+  );
 }
 
 function liveOf({ batchNorm }: Pick<TrainingPlan, 'batchNorm'>): (node: string) => boolean {
@@ -171,7 +200,7 @@ function addUpdateInputs(graph: GraphBuilder): string {
 }
 
 function evalGraph(forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]): Graph {
-  const { graph, nodes } = begin('evaluation', forward, parameters, constants);
+  const { graph, nodes } = begin('evaluation', forward, parameters, constants, { ignoredLabel: NO_LABEL });
   for (const node of nodes) graph.copy(node);
   graph.output(LOSS);
   graph.output(LOGITS);

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MICROSOFT } from './graph.ts';
+import { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
 import type { Attribute, Graph, Model, Node, ValueInfo } from './model.ts';
 import { UPDATE_INPUTS } from './update.ts';
 
@@ -151,6 +152,18 @@ const RULES: Readonly<Record<string, Rule>> = {
     }
   },
 
+  // Without, small gradients vanish and large ones are infinite; the CPU, which has no half precision, would not show it.
+  'half precision has a loss scale, taken out of every gradient, and tells of an overflow': function* (subject) {
+    const { training, values, makers } = subject;
+    if (![...values.values()].some(({ type }) => type === 'float16')) return;
+    if (!training.inputs.some(({ name }) => name === LOSS_SCALE)) yield `no input '${LOSS_SCALE}'`;
+    if (!training.outputs.some(({ name }) => name === OVERFLOW)) yield `no output '${OVERFLOW}'`;
+    for (const { name, inputs } of ofOp(training, 'InPlaceAccumulatorV2')) {
+      const maker = makers.get(inputs[1] ?? '');
+      if (maker?.op !== 'Div' || maker.inputs[1] !== LOSS_SCALE) yield `node '${name}'`;
+    }
+  },
+
   'an update in the graph moves every trained parameter': function* ({ training, trainable }) {
     if (!training.inputs.some(({ name }) => name === UPDATE_INPUTS.update)) return;
     const moved = new Set(ofOp(training, 'If').flatMap(writesOf));
@@ -195,8 +208,8 @@ const complete = (outputs: readonly string[], count: number) => outputs.length =
 const makersOf = ({ nodes }: Graph) => new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node])));
 
 function sameShape(values: Subject['values'], left: string, right: string): boolean {
-  const dims = values.get(left)?.dims;
-  return dims !== undefined && isDeepStrictEqual(dims, values.get(right)?.dims);
+  const [one, other] = [values.get(left), values.get(right)];
+  return one !== undefined && one.type === other?.type && isDeepStrictEqual(one.dims, other.dims);
 }
 
 function* repeated(names: readonly string[]): Generator<string> {

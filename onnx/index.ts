@@ -8,7 +8,8 @@ export {
   wholeNetwork,
 } from './artifacts.ts';
 export { encodeModel, encodeModelChunks } from './encode.ts';
-export { LABEL, LOSS, type LossOptions } from './loss.ts';
+export { LABEL, LOSS, type LossOptions, NO_LABEL } from './loss.ts';
+export { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
 export {
   bytesOf,
   decodeModel,

@@ -86,6 +86,12 @@ export class Layers {
     });
   }
 
+  /** Leaves out a share of the elements, in training alone; which ones, `seed` decides. */
+  dropout(input: string, name: string, share: number, seed: number): string {
+    const ratio = this.graph.constant(`${name}_ratio`, Float32Array.of(share), []);
+    return this.graph.add('Dropout', [input, ratio], this.graph.like(name, input), { attributes: { seed: int(seed) } });
+  }
+
   /** Fully connected layer; parameters `<name>.w_0` [features, classes] and `<name>.b_0` [classes]. */
   linear(input: string, name: string, output: string, classes: number): string {
     const [batch, features] = this.graph.value(input).dims as [Dimension, number];

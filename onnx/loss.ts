@@ -5,6 +5,9 @@ import type { Node, ValueInfo } from './model.ts';
 export const LABEL = 'label';
 export const LOSS = 'loss';
 
+/** Label of a row that fills a batch up and counts for nothing: in the eval model alone, the training model has none. */
+export const NO_LABEL = -1;
+
 const LOG_PROBABILITIES = 'log_probabilities';
 
 /** Cross-entropy as PyTorch's `cross_entropy` has it, with the mean as reduction. Left out: plain. */
@@ -15,6 +18,12 @@ export interface LossOptions {
   readonly classWeights?: readonly number[];
   /** Labels are probabilities, float32 [batch, classes], as mixup makes them, instead of class numbers, int64 [batch]. */
   readonly softLabels?: boolean;
+}
+
+/** What a model of the artifacts asks for beyond a plan's loss. */
+export interface ModelLossOptions extends LossOptions {
+  /** Rows of this label are left out of the mean; of the plain loss and that with class weights. */
+  readonly ignoredLabel?: number;
 }
 
 /** What the labels of a loss look like. */
@@ -29,7 +38,7 @@ export function labelInput(logits: ValueInfo, { softLabels }: LossOptions = {}):
  *
  * @throws OrtuneError `LOSS_OPTION`
  */
-export function crossEntropy(graph: GraphBuilder, logits: ValueInfo, options: LossOptions = {}): Node[] {
+export function crossEntropy(graph: GraphBuilder, logits: ValueInfo, options: ModelLossOptions = {}): Node[] {
   check(options, logits.dims[1] as number);
   graph.declare(tensor(LOSS, 'float32'));
   graph.declare({ ...logits, name: LOG_PROBABILITIES });
@@ -48,7 +57,7 @@ export function crossEntropy(graph: GraphBuilder, logits: ValueInfo, options: Lo
 }
 
 /** One operator for class numbers. The log-probabilities are an output because the gradient reads them. */
-function fused(graph: GraphBuilder, logits: ValueInfo, { classWeights }: LossOptions): Node {
+function fused(graph: GraphBuilder, logits: ValueInfo, { classWeights, ignoredLabel }: ModelLossOptions): Node {
   const weights = classWeights ? [graph.constant('class_weights', Float32Array.from(classWeights))] : [];
   return {
     op: 'SoftmaxCrossEntropyLoss',
@@ -56,7 +65,10 @@ function fused(graph: GraphBuilder, logits: ValueInfo, { classWeights }: LossOpt
     name: LOSS,
     inputs: [logits.name, LABEL, ...weights],
     outputs: [LOSS, LOG_PROBABILITIES],
-    attributes: { reduction: string('mean') },
+    attributes: {
+      reduction: string('mean'),
+      ...(ignoredLabel !== undefined && { ignore_index: int(ignoredLabel) }),
+    },
   };
 }
 

@@ -9,11 +9,24 @@ export function parametersOf(graph: Graph): Initializer[] {
   return [...graph.initializers.values()].filter(({ name }) => read.has(name));
 }
 
-/** Whether BatchNorm trains on the batch's statistics or stays on its running ones; its scale and offset may train in both. */
-export type BatchNormMode = 'live' | 'frozen';
+/**
+ * What training does with a BatchNorm. `live`: it works on the batch's own statistics, its running ones follow, and its
+ * scale and offset may train. `affine`: it works on its running statistics, which stay, and its scale and offset may
+ * train. `frozen`: nothing of it changes.
+ */
+export type BatchNormMode = 'live' | 'affine' | 'frozen';
 
 /** Names of the running means and variances of every BatchNorm, or of those that `wanted` takes by their nodes' names. */
-export function runningStatistics(graph: Graph, wanted: (batchNorm: string) => boolean = () => true): Set<string> {
-  const nodes = graph.nodes.filter(({ op, name }) => op === 'BatchNormalization' && wanted(name));
-  return new Set(nodes.flatMap(({ inputs }) => inputs.slice(3, 5)));
+export function runningStatistics(graph: Graph, wanted?: (batchNorm: string) => boolean): Set<string> {
+  return batchNormInputs(graph, 3, wanted);
+}
+
+/** Names of the scales and offsets of every BatchNorm, or of those that `wanted` takes by their nodes' names. */
+export function affineParameters(graph: Graph, wanted?: (batchNorm: string) => boolean): Set<string> {
+  return batchNormInputs(graph, 1, wanted);
+}
+
+function batchNormInputs({ nodes }: Graph, from: 1 | 3, wanted: (batchNorm: string) => boolean = () => true) {
+  const batchNorms = nodes.filter(({ op, name }) => op === 'BatchNormalization' && wanted(name));
+  return new Set(batchNorms.flatMap(({ inputs }) => inputs.slice(from, from + 2)));
 }

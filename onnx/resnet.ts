@@ -21,6 +21,8 @@ export interface ResNetOptions {
   /** Side of the square input, a multiple of 32. */
   readonly imageSize: number;
   readonly inputNorm: InputNormalisationName;
+  /** Share of the features that the head does without in each training step, 0 to below 1. */
+  readonly dropout: number;
   /** Seed of the first values. */
   readonly seed: number;
 }
@@ -49,6 +51,7 @@ export const RESNET_DEFAULTS: ResNetOptions = {
   classes: 102,
   imageSize: 224,
   inputNorm: 'imagenet',
+  dropout: 0,
   seed: 0,
 };
 
@@ -104,7 +107,9 @@ export function buildResNet(options: Partial<ResNetOptions> = {}, initialise?: I
   }
 
   const features = layers.globalAveragePool(map, 'pool5', FEATURES);
-  const logits = layers.linear(features, 'fc_0', LOGITS, settings.classes);
+  const { dropout, seed } = settings;
+  const kept = dropout > 0 ? layers.dropout(features, 'features_dropout', dropout, seed) : features;
+  const logits = layers.linear(kept, 'fc_0', LOGITS, settings.classes);
   const probabilities = graph.add('Softmax', [logits], graph.like(PROBABILITIES, logits), {
     attributes: { axis: int(1) },
   });
@@ -180,5 +185,6 @@ function check(options: ResNetOptions): void {
   if (!Number.isSafeInteger(options.imageSize) || options.imageSize < 32 || options.imageSize % 32 !== 0) {
     fail('image-size', 'a multiple of 32 from 32 up', options.imageSize);
   }
+  if (!(options.dropout >= 0 && options.dropout < 1)) fail('dropout', 'a number from 0 to below 1', options.dropout);
   if (!Number.isSafeInteger(options.seed)) fail('seed', 'a whole number', options.seed);
 }

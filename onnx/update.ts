@@ -68,18 +68,18 @@ export function optimizerState(trainable: readonly Initializer[], { algorithm }:
  * computed from old ones and then put in their place by InPlaceAccumulatorV2, which writes to its first input.
  *
  * @param buffers accumulated gradients, by parameter
- * @param accumulated flags of the accumulators. The If waits for them: nothing may still read what it changes, and every
- *   backward node leads to an accumulator.
+ * @param required flags, bool [1], without any of which nothing is moved. Those of the accumulators must be among them: the
+ *   If waits for them, as nothing may still read what it changes, and every backward node leads to an accumulator.
  * @returns a flag, bool [1]: whether the parameters were moved
  */
 export function addUpdate(
   graph: GraphBuilder,
   trainable: readonly Initializer[],
   buffers: ReadonlyMap<string, string>,
-  accumulated: readonly string[],
+  required: readonly string[],
   optimizer: GraphOptimizer,
 ): string {
-  const go = addCondition(graph, accumulated);
+  const go = addCondition(graph, required);
   const branch = new Branch(graph, 'apply_update');
   const clip = addClipping(branch, [...buffers.values()], optimizer.clipNorm);
   const rates = optimizer.algorithm.kind === 'adam' ? adamRates(branch, optimizer.algorithm) : undefined;
@@ -95,7 +95,8 @@ export function addUpdate(
     }
   }
   const still = new Branch(graph, 'no_update');
-  still.builder.output(still.compute('Identity', [UPDATE_INPUTS.update], 'not_updated', UPDATE_INPUTS.update));
+  const never = graph.constant('never', Uint8Array.of(0));
+  still.builder.output(still.compute('Identity', [never], 'not_updated', never));
   return graph.add('If', [go], tensor('updated', 'bool', 1), {
     attributes: {
       then_branch: { kind: 'graph', value: branch.finish() },
@@ -104,9 +105,9 @@ export function addUpdate(
   });
 }
 
-/** `update`, once every gradient has been accumulated; a scalar. */
-function addCondition(graph: GraphBuilder, accumulated: readonly string[]): string {
-  const all = allTrue(graph, accumulated, 'accumulated');
+/** `update`, once all that it requires is there; a scalar. */
+function addCondition(graph: GraphBuilder, required: readonly string[]): string {
+  const all = allTrue(graph, required, 'required');
   const both = graph.add('And', [all, UPDATE_INPUTS.update], tensor('update_now', 'bool', 1));
   const shape = graph.constant('shape_scalar', new BigInt64Array());
   return graph.add('Reshape', [both, shape], tensor('update_condition', 'bool'));

@@ -9,6 +9,8 @@ const epsilonOf = (node: Node): Attribute => node.attributes['epsilon'] ?? float
  * checkpoint's own values move in place with each step. All five outputs must have names: an omitted one crashes the library.
  */
 export const liveBatchNormalization: GradientRule = {
+  always: true,
+
   forward(node, graph) {
     const [input, , , mean, variance] = node.inputs as [string, string, string, string, string];
     const [output] = node.outputs as [string];

@@ -2,7 +2,9 @@ import type { GraphBuilder } from '../graph.ts';
 import type { Node } from '../model.ts';
 import { add } from './add.ts';
 import { frozenBatchNormalization, liveBatchNormalization } from './batch-normalization.ts';
+import { cast } from './cast.ts';
 import { convolution } from './convolution.ts';
+import { dropout } from './dropout.ts';
 import { flatten } from './flatten.ts';
 import { gemm } from './gemm.ts';
 import { globalAveragePool } from './global-average-pool.ts';
@@ -17,7 +19,9 @@ import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts';
 const RULES: Readonly<Record<string, GradientRule>> = {
   Add: add,
   BatchNormalization: frozenBatchNormalization,
+  Cast: cast,
   Conv: convolution,
+  Dropout: dropout,
   Flatten: flatten,
   Gemm: gemm,
   GlobalAveragePool: globalAveragePool,
@@ -53,10 +57,8 @@ export function addTrainingStep(
   for (const node of nodes) {
     const differentiated = node.inputs.some((input) => needed.has(input));
     if (differentiated) for (const output of node.outputs) needed.add(output);
-    // Live BatchNorm is a matter of the forward pass: it moves its statistics whether or not a gradient passes through.
-    const training = differentiated || ruleOf(node) === liveBatchNormalization;
-    const forward = training ? ruleOf(node)?.forward : undefined;
-    if (forward) forward(node, graph);
+    const rule = ruleOf(node);
+    if (rule?.forward && (differentiated || rule.always)) rule.forward(node, graph);
     else graph.copy(node);
   }
 

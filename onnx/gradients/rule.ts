@@ -22,6 +22,8 @@ export interface Backward {
 
 /** How an operator is trained. */
 export interface GradientRule {
+  /** The form for training is a matter of the forward pass: it is used whether or not a gradient passes through. */
+  readonly always?: true;
   /** Adds the forward node in the form that training needs; left out where that is the node as it is. */
   forward?(node: Node, graph: GraphBuilder): void;
   backward(step: Backward): void;

@@ -77,6 +77,9 @@ export class TerminalReport {
           this.line(`Pass:${event.pass}, Batch:${event.batch}, ${costAndAccuracy(event)}`);
         }
         break;
+      case 'overflow':
+        this.line(`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`);
+        break;
       case 'test':
         this.line(`Test:${event.pass}, ${costAndAccuracy(event)}`);
         break;

@@ -1,5 +1,6 @@
-import type { BatchNormMode } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
+import { type CudaOptions, findInvalidCuda } from '../runtime/index.ts';
+import type { BatchNormChoice } from './batch-norm.ts';
 import type { DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
 import type { PlanSettings } from './plan.ts';
@@ -14,12 +15,14 @@ export interface StageOptions {
   readonly batchSize?: number;
   /** Constant. */
   readonly learningRate?: number;
-  readonly batchNorm?: BatchNormMode;
+  readonly batchNorm?: BatchNormChoice;
   /** Whether training pictures are cropped and mirrored at random. */
   readonly augment?: boolean;
   /** Seed of the order, the crops and the split. */
   readonly seed?: number;
   readonly device?: DeviceChoice;
+  /** Options of the GPU; an error with `device` `'cpu'`. */
+  readonly cuda?: CudaOptions;
   /** Threads of a step; as many as the process may use by default. */
   readonly threads?: number;
   readonly onBadImage?: 'stop' | 'skip';
@@ -78,7 +81,10 @@ export const FINETUNE_DEFAULTS = {
   clipNorm: 0,
   accumulate: 1,
   labelSmoothing: 0,
+  classWeights: 'none',
   backboneRate: 1,
+  layerDecay: 1,
+  precision: 'fp32',
   batchNorm: 'live',
   out: 'models/infer_model',
 } as const;
@@ -87,9 +93,11 @@ export const FINETUNE_DEFAULTS = {
 export function checkStageOptions(options: {
   passes: number;
   batchSize: number;
-  batchNorm: BatchNormMode;
+  batchNorm: BatchNormChoice;
   learningRate: number;
   seed: number;
+  device: DeviceChoice;
+  cuda?: CudaOptions;
   threads?: number;
 }): void {
   const fail = (name: string, expected: string, received: unknown): never => {
@@ -100,12 +108,37 @@ export function checkStageOptions(options: {
   };
   whole('passes', options.passes, 1);
   whole('batch-size', options.batchSize, 1);
-  if (options.batchNorm === 'live' && options.batchSize === 1) {
+  const { batchNorm } = options;
+  const live = typeof batchNorm === 'string' ? batchNorm === 'live' : Object.values(batchNorm).includes('live');
+  if (live && options.batchSize === 1) {
     fail('batch-size', 'at least 2 with live BatchNorm, as one picture has no variance (or --bn frozen)', 1);
   }
   whole('seed', options.seed, 0);
+  checkCuda(options, fail);
   if (options.threads !== undefined) whole('threads', options.threads, 1);
   if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
     fail('lr', 'a number above 0', options.learningRate);
   }
+}
+
+/** The options by the names of their flags. */
+const CUDA_FLAGS: Record<keyof CudaOptions, string> = {
+  deviceId: 'cuda-device',
+  memoryLimit: 'cuda-memory',
+  convolutionSearch: 'cuda-search',
+  tf32: 'tf32',
+  maxWorkspace: 'cuda-workspace',
+  providerOptions: 'providerOptions',
+};
+
+function checkCuda(
+  { device, cuda = {} }: { device: DeviceChoice; cuda?: CudaOptions },
+  fail: (name: string, expected: string, received: unknown) => never,
+): void {
+  const given = (Object.keys(CUDA_FLAGS) as (keyof CudaOptions)[]).filter((option) => cuda[option] !== undefined);
+  if (device === 'cpu' && given.length > 0) {
+    fail(given.map((option) => CUDA_FLAGS[option]).join(', '), 'a GPU to set it for: --device cuda or auto', device);
+  }
+  const invalid = findInvalidCuda(cuda);
+  if (invalid) fail(CUDA_FLAGS[invalid.option], invalid.expected, invalid.received);
 }

@@ -1,21 +1,22 @@
 import {
   ADAM_DEFAULTS,
-  type BatchNormMode,
   type GraphOptimizer,
   HEAD_PARAMETERS,
   type Model,
   type Optimizer,
+  parametersOf,
   type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
-import { globToRegExp } from '../weights/mapping.ts';
+import { globToRegExp } from '../glob.ts';
+import { type BatchNormChoice, batchNormModes } from './batch-norm.ts';
 
 /** What a stage trains and how, as a user says it. */
 export interface PlanSettings {
   /** Patterns of the parameters that are trained, `*` for any characters: `['fc_*', 'res5*', 'bn5*']`. */
   readonly train: readonly string[];
-  readonly batchNorm: BatchNormMode;
+  readonly batchNorm: BatchNormChoice;
   readonly optimizer: 'adam' | 'adamw' | 'sgd';
   /** Of weights, never of BatchNorm or bias. */
   readonly weightDecay: number;
@@ -27,20 +28,38 @@ export interface PlanSettings {
   /** Batches of one update. */
   readonly accumulate: number;
   readonly labelSmoothing: number;
+  /** `balanced`: a class counts the more in the loss the fewer pictures it has; or a weight for each class. */
+  readonly classWeights: 'none' | 'balanced' | readonly number[];
   /** Factor on the learning rate of all but the head. */
   readonly backboneRate: number;
+  /** Factor on the learning rate from each layer to the one before it: of the head, the residual blocks, the stem. */
+  readonly layerDecay: number;
+  /** `fp16`: convolutions in half precision; on CUDA only. */
+  readonly precision: 'fp32' | 'fp16';
 }
 
 /**
  * The plan of a stage.
  *
- * @throws OrtuneError `TRAIN_PATTERN` when a pattern fits no parameter, `OPTION` when options contradict each other
+ * @param labels class numbers of the training pictures, for balanced class weights
+ * @throws OrtuneError `TRAIN_PATTERN` when a pattern fits no parameter, `BATCH_NORM` as {@link batchNormModes}, `OPTION`
+ *   when options contradict each other, `LOSS_OPTION` for class weights that do not fit the classes
  */
-export function planOf(model: Model, settings: PlanSettings): TrainingPlan<Optimizer> {
+export function planOf(model: Model, settings: PlanSettings, labels: readonly number[]): TrainingPlan<Optimizer> {
   check(settings);
-  const whole = wholeNetwork(model, settings.batchNorm, chooseOptimizer(model, settings));
+  const modes = batchNormModes(model, settings.batchNorm);
+  const whole = wholeNetwork(model, (node) => modes.get(node) ?? 'frozen', chooseOptimizer(model, settings));
   const trainable = new Set(settings.train.flatMap((pattern) => select(whole.trainable, pattern)));
-  return { ...whole, trainable, loss: { labelSmoothing: settings.labelSmoothing } };
+  const { labelSmoothing, precision } = settings;
+  const classWeights = settings.classWeights === 'balanced' ? balancedWeights(labels) : settings.classWeights;
+  return { ...whole, trainable, precision, loss: { labelSmoothing, ...(classWeights !== 'none' && { classWeights }) } };
+}
+
+/** Weights by which every class counts the same and a picture on average 1, as scikit-learn's `balanced`. */
+function balancedWeights(labels: readonly number[]): number[] {
+  const counts: number[] = [];
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  return Array.from(counts, (count = 0) => labels.length / (counts.length * count));
 }
 
 function select(names: ReadonlySet<string>, pattern: string): string[] {
@@ -56,20 +75,33 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
 
 /** ONNX Runtime's optimizer where it can do what is asked, as its one kernel is the fastest; else the graph's own. */
 function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
-  const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate } = settings;
+  const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay } = settings;
   if (optimizer === 'adam' && weightDecay > 0) {
     throw new OrtuneError('OPTION', '--weight-decay: expected with --optimizer adamw or sgd, received it with adam.');
   }
-  if (optimizer === 'adam' && clipNorm === 0 && accumulate === 1 && backboneRate === 1) return ADAM_DEFAULTS;
-  const heads = new Set<string>(HEAD_PARAMETERS);
+  const oneRate = backboneRate === 1 && layerDecay === 1;
+  if (optimizer === 'adam' && clipNorm === 0 && accumulate === 1 && oneRate) return ADAM_DEFAULTS;
   const dims = (name: string) => model.graph.initializers.get(name)?.dims ?? [];
   return {
     algorithm: optimizer === 'sgd' ? { kind: 'sgd', momentum, nesterov } : { kind: 'adam', ...ADAM_DEFAULTS },
     weightDecay,
     decays: (name) => dims(name).length > 1,
-    rate: (name) => (heads.has(name) ? 1 : backboneRate),
+    rate: rates(model, backboneRate, layerDecay),
     ...(clipNorm > 0 && { clipNorm }),
   } satisfies GraphOptimizer;
+}
+
+/** Factor on the learning rate by parameter: the head's is 1. */
+function rates(model: Model, backboneRate: number, layerDecay: number): (parameter: string) => number {
+  const heads = new Set<string>(HEAD_PARAMETERS);
+  // `res3b_branch2a_weights` and `bn3b_branch1_scale` are of block 3b; `conv1_weights` and `bn_conv1_scale` of the stem.
+  const layerOf = (name: string) => /^(?:res|bn)(\d[a-z]\d*)_/.exec(name)?.[1] ?? 'stem';
+  const backbone = parametersOf(model.graph).filter(({ name }) => !heads.has(name));
+  const layers = [...new Set(backbone.map(({ name }) => layerOf(name)))];
+  return (name) => {
+    if (heads.has(name)) return 1;
+    return backboneRate * layerDecay ** (layers.length - layers.indexOf(layerOf(name)));
+  };
 }
 
 function check(settings: PlanSettings): void {
@@ -84,6 +116,9 @@ function check(settings: PlanSettings): void {
   within('clip-norm', settings.clipNorm, Number.POSITIVE_INFINITY, 'a number from 0 up');
   within('label-smoothing', settings.labelSmoothing, 1, 'a number from 0 to below 1');
   within('backbone-rate', settings.backboneRate, Number.POSITIVE_INFINITY, 'a number from 0 up');
+  if (!(settings.layerDecay > 0 && settings.layerDecay <= 1)) {
+    fail('layer-decay', 'a number above 0 and at most 1', settings.layerDecay);
+  }
   if (!Number.isSafeInteger(settings.accumulate) || settings.accumulate < 1) {
     fail('accumulate', 'a whole number from 1 up', settings.accumulate);
   }

@@ -1,5 +1,6 @@
 import { HEAD_PARAMETERS } from '../../onnx/resnet.ts';
 import { OrtuneError } from '../errors.ts';
+import { globToRegExp } from '../glob.ts';
 import { DIALECTS, type Dialect } from './dialects/index.ts';
 import { STORED_TYPES, type StoredType } from './element-types.ts';
 import { parameterValues } from './parameter-values.ts';
@@ -172,10 +173,4 @@ function noNames(file: WeightFile, parameters: readonly ParameterSpec[]): Ortune
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
-}
-
-/** Names by a pattern: `*` for any characters, `?` for one. */
-export function globToRegExp(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`);
 }

@@ -4,6 +4,7 @@ import {
   encodeModel,
   floatsOf,
   type Graph,
+  LOSS_SCALE,
   type Model,
   type TrainingPlan,
 } from '../../onnx/index.ts';
@@ -26,6 +27,9 @@ export function withGradientOutputs(graph: Graph): Graph {
     nodes.push({ op: 'Identity', domain: '', name, inputs: [gradient], outputs: [name], attributes: {} });
     outputs.push({ ...graph.inputs.find((input) => input.name === parameter)!, name });
   }
+  for (const { op, outputs: made } of graph.nodes) {
+    if (op === 'Dropout') outputs.push(graph.values.get(made[1] as string)!);
+  }
   return { ...graph, nodes, outputs };
 }
 
@@ -43,11 +47,23 @@ export function batchFor({ graph }: Model, size: number): Batch {
   return { pixels: { dims, data }, labels: Array.from({ length: size }, () => random.integer(classes)) };
 }
 
+/** A loss scale that leaves nothing to chance: forgotten once, it is off by four digits. */
+const LARGE = { type: 'float32', dims: [], data: Float32Array.of(2 ** 14) } as const;
+
 /** What a session is fed of a batch. */
 export const feeds = ({ pixels, labels }: Batch): Tensors => ({
   pixels: { type: 'float32', ...pixels },
   label: { type: 'int64', dims: [labels.length], data: BigInt64Array.from(labels, BigInt) },
 });
+
+/** What a training step of the runtime gave. */
+interface Step {
+  readonly loss: number;
+  readonly evalLoss: number;
+  readonly gradients: Map<string, Float32Array>;
+  /** By which Dropout left elements out, 0 or 1 each, by their names. */
+  readonly masks: Map<string, Numbers>;
+}
 
 /**
  * One training step by the runtime: losses and every trained parameter's gradient.
@@ -58,7 +74,7 @@ export async function runtimeStep(
   plan: TrainingPlan,
   batch: Batch,
   tamper: (graph: Graph) => Graph = (graph) => graph,
-): Promise<{ loss: number; evalLoss: number; gradients: Map<string, Float32Array> }> {
+): Promise<Step> {
   const artifacts = buildArtifacts(model, plan);
   const training = decodeModel(artifacts.trainingModel);
   await using checkpointState = await CheckpointState.load(artifacts.checkpoint);
@@ -69,22 +85,32 @@ export async function runtimeStep(
     options: { intraOpThreads: 1 },
   });
   const evaluated = await session.evalStep(feeds(batch));
-  const outputs = await session.trainStep(feeds(batch));
+  const scaled = session.trainInputNames.includes(LOSS_SCALE) ? { [LOSS_SCALE]: LARGE } : {};
+  const outputs = await session.trainStep({ ...feeds(batch), ...scaled });
+  const masks = Object.entries(outputs).filter(([name]) => name.endsWith('_mask'));
   const gradient = (name: string) => outputs[`gradient_of_${name}`]!.data as Float32Array;
   return {
     loss: outputs['loss']!.data[0] as number,
     evalLoss: evaluated['loss']!.data[0] as number,
     gradients: new Map([...plan.trainable].map((name) => [name, gradient(name)])),
+    masks: new Map(
+      masks.map(([name, { dims, data }]) => [name, { dims, data: Float64Array.from(data as Uint8Array) }]),
+    ),
   };
 }
 
 /** The reference's loss as a function of some parameters' values, the others being the model's. */
-export function lossOf(model: Model, { batchNorm }: TrainingPlan, batch: Batch) {
+export function lossOf(
+  model: Model,
+  plan: TrainingPlan,
+  batch: Batch,
+  masks: ReadonlyMap<string, Numbers> = new Map(),
+) {
   const pixels: Numbers = { dims: batch.pixels.dims, data: Float64Array.from(batch.pixels.data) };
   return (parameters: ReadonlyMap<string, Float64Array> = new Map()): number => {
-    const given = new Map([['pixels', pixels]]);
+    const given = new Map([['pixels', pixels], ...masks]);
     for (const [name, data] of parameters) given.set(name, { dims: model.graph.initializers.get(name)!.dims, data });
-    return referenceLoss(model, given, batch.labels, batchNorm);
+    return referenceLoss(model, given, batch.labels, plan);
   };
 }
 

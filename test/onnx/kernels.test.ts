@@ -175,7 +175,7 @@ const names = await cudaKernels();
 describe.skipIf(names.size === 0)('on a GPU (needs the GPU library or ORTUNE_SHARED)', () => {
   const kernels = parseKernels(names);
   const networks = [
-    buildResNet({ depth: 18, width: 1 / 16, imageSize: 32, inputNorm: 'caffe' }, trainedLike(1)),
+    buildResNet({ depth: 18, width: 1 / 16, imageSize: 32, inputNorm: 'caffe', dropout: 0.2 }, trainedLike(1)),
     buildResNet({ depth: 50, width: 1 / 32, imageSize: 32 }, trainedLike(1)),
     buildResNet({ depth: 50, width: 1 / 32, imageSize: 32, strideIn: '1x1', inputNorm: 'tutorial' }, trainedLike(1)),
   ];
@@ -188,16 +188,20 @@ describe.skipIf(names.size === 0)('on a GPU (needs the GPU library or ORTUNE_SHA
   });
 
   describe.each(Object.entries(optimizers))('with %s', (_, optimizer) => {
-    it.each(['live', 'frozen'] as const)('runs every node that trains and evaluates, BatchNorm %s', (batchNorm) => {
-      for (const network of networks) {
-        for (const plan of [headOnly(batchNorm, optimizer), wholeNetwork(network, batchNorm, optimizer)]) {
-          const { trainingModel, evalModel, optimizerModel } = buildArtifacts(network, plan);
-          for (const bytes of [trainingModel, evalModel, optimizerModel]) {
-            if (bytes) expect(uncovered(decodeModel(bytes), kernels)).toEqual([]);
+    it.each(['live', 'affine', 'frozen'] as const)(
+      'runs every node that trains and evaluates, BatchNorm %s',
+      (batchNorm) => {
+        for (const network of networks) {
+          const plans = [headOnly(batchNorm, optimizer), wholeNetwork(network, batchNorm, optimizer)];
+          for (const plan of plans.flatMap((plan) => [plan, { ...plan, precision: 'fp16' } as const])) {
+            const { trainingModel, evalModel, optimizerModel } = buildArtifacts(network, plan);
+            for (const bytes of [trainingModel, evalModel, optimizerModel]) {
+              if (bytes) expect(uncovered(decodeModel(bytes), kernels)).toEqual([]);
+            }
           }
         }
-      }
-    });
+      },
+    );
   });
 
   it('would run nodes on the CPU for each kernel fewer', () => {

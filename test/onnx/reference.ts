@@ -1,4 +1,11 @@
-import { floatsOf, type Model, type Node, type TrainingPlan } from '../../onnx/index.ts';
+import {
+  type BatchNormMode,
+  floatsOf,
+  type LossOptions,
+  type Model,
+  type Node,
+  type TrainingPlan,
+} from '../../onnx/index.ts';
 
 /** A tensor in double precision, row-major. */
 export interface Numbers {
@@ -19,7 +26,7 @@ export function referenceLoss(
   model: Model,
   values: ReadonlyMap<string, Numbers>,
   labels: readonly number[],
-  batchNorm: TrainingPlan['batchNorm'],
+  { batchNorm, loss }: Pick<TrainingPlan, 'batchNorm' | 'loss'>,
 ): number {
   const known = new Map(values);
   for (const [name, tensor] of model.graph.initializers) {
@@ -27,10 +34,11 @@ export function referenceLoss(
       known.set(name, { dims: tensor.dims, data: Float64Array.from(floatsOf(tensor)) });
   }
   for (const node of model.graph.nodes) {
-    const inputs = node.inputs.map((name) => known.get(name)!);
+    const names = node.op === 'Dropout' ? [...node.inputs, `${node.outputs[0]}_mask`] : node.inputs;
+    const inputs = names.map((name) => known.get(name)!);
     known.set(node.outputs[0]!, evaluate(node, inputs, batchNorm));
   }
-  return crossEntropy(known.get('logits')!, labels);
+  return crossEntropy(known.get('logits')!, labels, loss);
 }
 
 function evaluate(node: Node, inputs: readonly Numbers[], batchNorm: TrainingPlan['batchNorm']): Numbers {
@@ -56,6 +64,11 @@ function evaluate(node: Node, inputs: readonly Numbers[], batchNorm: TrainingPla
         return x.data.subarray(map * h * w, (map + 1) * h * w).reduce((sum, value) => sum + value, 0) / (h * w);
       });
       return { dims: [n, c, 1, 1], data: means };
+    }
+    case 'Dropout': {
+      // By the mask of one step, fed as a tensor of its own.
+      const [ratio, mask] = [y.data[0]!, inputs[2]!];
+      return { dims: x.dims, data: x.data.map((value, index) => (value * mask.data[index]!) / (1 - ratio)) };
     }
     case 'Flatten':
       return { dims: [x.dims[0]!, x.data.length / x.dims[0]!], data: x.data };
@@ -130,7 +143,7 @@ function maxPool(input: Numbers, node: Node): Numbers {
   return { dims: [n, c, outHeight, outWidth], data };
 }
 
-function normalise(inputs: readonly Numbers[], epsilon: number, batchNorm: 'live' | 'frozen'): Numbers {
+function normalise(inputs: readonly Numbers[], epsilon: number, batchNorm: BatchNormMode): Numbers {
   const [x, scale, offset, mean, variance] = inputs as [Numbers, Numbers, Numbers, Numbers, Numbers];
   const [n, c, h, w] = x.dims as Map4;
   const data = new Float64Array(x.data.length);
@@ -160,13 +173,24 @@ function linear(x: Numbers, weights: Numbers, bias: Numbers): Numbers {
   return { dims: [n, classes], data };
 }
 
-function crossEntropy(logits: Numbers, labels: readonly number[]): number {
+/** By the definition in PyTorch's documentation of `cross_entropy`: with class numbers the mean is by the labels' weights. */
+function crossEntropy(
+  logits: Numbers,
+  labels: readonly number[],
+  { labelSmoothing = 0, classWeights }: LossOptions = {},
+): number {
   const classes = logits.dims[1]!;
+  const weightOf = (label: number) => classWeights?.[label] ?? 1;
   const losses = labels.map((label, row) => {
     const scores = logits.data.subarray(row * classes, (row + 1) * classes);
     const top = Math.max(...scores);
-    const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
-    return top + Math.log(total) - scores[label]!;
+    const total = top + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0));
+    const terms = Array.from(scores, (score, index) => {
+      const target = (index === label ? 1 - labelSmoothing : 0) + labelSmoothing / classes;
+      return target * weightOf(index) * (total - score);
+    });
+    return terms.reduce((sum, term) => sum + term, 0);
   });
-  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+  const weight = labels.reduce((sum, label) => sum + weightOf(label), 0);
+  return losses.reduce((sum, loss) => sum + loss, 0) / weight;
 }

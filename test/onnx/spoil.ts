@@ -30,14 +30,21 @@ export interface Case {
   purpose: Purpose;
 }
 
-export function right(batchNorm: BatchNormMode, optimizer: Optimizer = ADAM_DEFAULTS): Case {
-  const plan = wholeNetwork(network, batchNorm, optimizer);
+export function right(
+  batchNorm: BatchNormMode,
+  optimizer: Optimizer = ADAM_DEFAULTS,
+  precision: 'fp32' | 'fp16' = 'fp32',
+): Case {
+  const plan = { ...wholeNetwork(network, batchNorm, optimizer), precision };
   const { trainingModel, evalModel } = buildArtifacts(network, plan);
   const evaluation = decodeModel(evalModel);
   const parameters = new Set(evaluation.graph.inputs.map(({ name }) => name).slice(2));
   const purpose = { trainable: plan.trainable, parameters, isLive: () => batchNorm === 'live' };
   return { training: decodeModel(trainingModel), evaluation, purpose };
 }
+
+/** What was spoiled, the spoiled case, and the complaint. */
+export type Spoiled = [what: string, known: () => Case, complaint: string];
 
 export const check = ({ training, evaluation, purpose }: Case) => checkArtifacts(training, evaluation, purpose);
 

@@ -18,7 +18,7 @@ import {
   type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
-import { runningStatistics } from '../../onnx/parameters.ts';
+import { affineParameters, runningStatistics } from '../../onnx/parameters.ts';
 import { CheckpointState, TrainingSession } from '../../src/runtime/index.ts';
 import { batchFor, feeds } from './gradients.ts';
 import { tinyNet, trainedLike } from './tiny-nets.ts';
@@ -92,9 +92,15 @@ describe('a stage of training', () => {
     expect(parameters).toBe(sizeOf(changed));
   });
 
-  it('of the whole network with frozen BatchNorm changes all but the running statistics', async () => {
-    const { changed } = await changedBy(wholeNetwork(network, 'frozen', ADAM_DEFAULTS));
+  it('of the whole network with BatchNorm on its running statistics changes all but these', async () => {
+    const { changed } = await changedBy(wholeNetwork(network, 'affine', ADAM_DEFAULTS));
     expect(changed).toEqual(new Set(names.filter((name) => !statistics.has(name))));
+  });
+
+  it('of the whole network with frozen BatchNorm leaves its scales and offsets too', async () => {
+    const { changed } = await changedBy(wholeNetwork(network, 'frozen', ADAM_DEFAULTS));
+    const affine = affineParameters(network.graph);
+    expect(changed).toEqual(new Set(names.filter((name) => !statistics.has(name) && !affine.has(name))));
   });
 
   it('of the whole network with live BatchNorm changes everything', async () => {

@@ -7,7 +7,8 @@ import { type PlanSettings, planOf } from '../../src/training/plan.ts';
 import { openWorkshop, TINY, type Workshop } from './workshop.ts';
 
 const model = buildResNet(TINY);
-const plan = (changes: Partial<PlanSettings>) => planOf(model, { ...FINETUNE_DEFAULTS, ...changes });
+const plan = (changes: Partial<PlanSettings>) =>
+  planOf(model, { ...FINETUNE_DEFAULTS, ...changes }, [0, 0, 0, 1, 2, 2]);
 
 describe('a plan', () => {
   it("takes ONNX Runtime's own Adam where that is all that is asked", () => {
@@ -29,7 +30,34 @@ describe('a plan', () => {
     expect(names.map(optimizer.rate)).toEqual([0.5, 0.5, 0.5, 1, 1]);
   });
 
+  it('has the learning rate fall from layer to layer', () => {
+    const { rate } = plan({ optimizer: 'sgd', layerDecay: 0.5, backboneRate: 0.1 }).optimizer as GraphOptimizer;
+    // 16 residual blocks and the stem.
+    const names = ['fc_0.b_0', 'res5c_branch2a_weights', 'bn5c_branch2c_scale', 'res5b_branch2a_weights'];
+    expect(names.map(rate)).toEqual([1, 0.1 * 0.5, 0.1 * 0.5, 0.1 * 0.25]);
+    expect(rate('res2a_branch1_weights')).toBeCloseTo(0.1 * 0.5 ** 16, 12);
+    expect([rate('conv1_weights'), rate('bn_conv1_offset')]).toEqual([0.1 * 0.5 ** 17, 0.1 * 0.5 ** 17]);
+  });
+
+  it('weighs classes so that each counts the same', () => {
+    // Pictures by class: 3, 1, 2; scikit-learn's balanced weights are n / (classes * count).
+    expect(plan({ classWeights: 'balanced' }).loss?.classWeights).toEqual([6 / 9, 2, 1]);
+    expect(plan({ classWeights: [1, 2, 3] }).loss?.classWeights).toEqual([1, 2, 3]);
+    expect(plan({}).loss?.classWeights).toBeUndefined();
+  });
+
+  it('leaves frozen BatchNorms alone, scale and offset too', () => {
+    const { trainable } = plan({ batchNorm: { 'bn5*': 'affine', '*': 'frozen' } });
+    const affine = [...trainable].filter((name) => /_(scale|offset)$/.test(name));
+    expect(affine).toHaveLength(20);
+    expect(affine.every((name) => name.startsWith('bn5'))).toBe(true);
+    expect(() => plan({ train: ['bn4*'], batchNorm: 'frozen' })).toThrow(
+      /--train bn4\*: .*fits none that can be trained/,
+    );
+  });
+
   it.each([
+    [{ layerDecay: 0 }, 'layer-decay: expected a number above 0 and at most 1, received 0'],
     [{ train: ['res6*'] }, /--train res6\*: .* such as conv1_weights, .*fits none/],
     [{ weightDecay: 0.1 }, /--weight-decay: expected with --optimizer adamw or sgd/],
     [{ accumulate: 0 }, 'accumulate: expected a whole number from 1 up, received 0'],
