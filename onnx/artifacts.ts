@@ -11,7 +11,7 @@ import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { affineParameters, type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
-import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
+import { addUpdate, averageOf, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
 
 /** Adam by ONNX Runtime's own optimizer model, or any update within the training graph. */
 export type Optimizer = AdamOptions | GraphOptimizer;
@@ -71,9 +71,14 @@ export function wholeNetwork<Chosen extends Optimizer>(
  * Trained parameters and the running statistics of live BatchNorm become inputs of the training and eval models and
  * lie in the checkpoint. All else stays a constant inside both models, where the runtime's optimiser can fold it.
  *
+ * @param evaluated what the eval model is made of: the same network, for pictures of another size perhaps
  * @throws Error when a trained name is no float32 initializer that the logits depend on, or belongs to a frozen BatchNorm
  */
-export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: TrainingPlan<Chosen>): Artifacts<Chosen> {
+export function buildArtifacts<Chosen extends Optimizer>(
+  model: Model,
+  plan: TrainingPlan<Chosen>,
+  evaluated: Model = model,
+): Artifacts<Chosen> {
   const forward = extract(model, [], [LOGITS]).graph;
   const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
   for (const name of plan.trainable) {
@@ -99,7 +104,11 @@ export function buildArtifacts<Chosen extends Optimizer>(model: Model, plan: Tra
 
   const inputs = [...parameters, ...state];
   const training = { graph: trainingGraph(forward, inputs, constants, trainable, plan), opsets, metadata: new Map() };
-  const evaluation = { graph: evalGraph(forward, inputs, constants), opsets: model.opsets, metadata: new Map() };
+  const evaluation = {
+    graph: evalGraph(evaluatedPart(evaluated, plan), inputs, constants),
+    opsets: model.opsets,
+    metadata: new Map(),
+  };
   const checkpoint = { trainable, frozen: [...frozen, ...state] };
   const names = new Set(inputs.map(({ name }) => name));
   checkArtifacts(training, evaluation, { trainable: plan.trainable, parameters: names, isLive: liveOf(plan) });
@@ -151,7 +160,9 @@ function trainingGraph(
   graph.input(tensor('lazy_reset_grad', 'bool', 1));
 
   const update = updateOf(plan);
-  const lossGradient = update ? addUpdateInputs(graph) : graph.constant('loss_gradient', Float32Array.of(1), []);
+  const lossGradient = update
+    ? addUpdateInputs(graph, update)
+    : graph.constant('loss_gradient', Float32Array.of(1), []);
   const start = half ? addLossScale(graph, lossGradient) : lossGradient;
   const computed = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), start);
   const { gradients, finite } = half ? addUnscaled(graph, computed) : { gradients: computed };
@@ -193,10 +204,19 @@ function updateOf({ optimizer }: TrainingPlan<Optimizer>): GraphOptimizer | unde
 }
 
 /** @returns the tensor that backpropagation starts from: the weight of this batch's loss */
-function addUpdateInputs(graph: GraphBuilder): string {
+function addUpdateInputs(graph: GraphBuilder, { averages }: GraphOptimizer): string {
   graph.input(tensor(UPDATE_INPUTS.update, 'bool', 1));
   graph.input(tensor(UPDATE_INPUTS.learningRate, 'float32', 1));
+  if (averages) graph.input(tensor(UPDATE_INPUTS.averageShare, 'float32', 1));
   return graph.input(tensor(UPDATE_INPUTS.lossWeight, 'float32'));
+}
+
+/** The forward pass of the eval model: on running averages of the parameters, where the plan has some. */
+function evaluatedPart(model: Model, plan: TrainingPlan<Optimizer>): Graph {
+  const { graph } = extract(model, [], [LOGITS]);
+  if (!updateOf(plan)?.averages) return graph;
+  const named = (name: string) => (plan.trainable.has(name) ? averageOf(name) : name);
+  return { ...graph, nodes: graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(named) })) };
 }
 
 function evalGraph(forward: Graph, parameters: readonly Initializer[], constants: readonly Initializer[]): Graph {

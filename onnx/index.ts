@@ -8,6 +8,7 @@ export {
   wholeNetwork,
 } from './artifacts.ts';
 export { encodeModel, encodeModelChunks } from './encode.ts';
+export { atImageSize } from './image-size.ts';
 export { LABEL, LOSS, type LossOptions, NO_LABEL } from './loss.ts';
 export { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
 export {
@@ -35,4 +36,4 @@ export {
 } from './resnet.ts';
 export { extract, withInitializers } from './subgraph.ts';
 export { type Summary, summarise } from './summary.ts';
-export { type AdamAlgorithm, type GraphOptimizer, type SgdAlgorithm, UPDATE_INPUTS } from './update.ts';
+export { type AdamAlgorithm, averageOf, type GraphOptimizer, type SgdAlgorithm, UPDATE_INPUTS } from './update.ts';

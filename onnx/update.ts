@@ -32,6 +32,8 @@ export interface GraphOptimizer {
   readonly rate: (parameter: string) => number;
   /** Largest norm of all gradients together; larger ones are scaled down to it. */
   readonly clipNorm?: number;
+  /** Keeps a running average of each parameter, which the eval model then evaluates (Polyak and Juditsky, 1992). */
+  readonly averages?: boolean;
 }
 
 /** Inputs of a training model with such an update. */
@@ -45,7 +47,12 @@ export const UPDATE_INPUTS = {
   update: 'update',
   /** float32 [1] */
   learningRate: 'learning_rate',
+  /** float32 [1]: share of the new values in the running averages; only where there are some. */
+  averageShare: 'average_share',
 } as const;
+
+/** Name of a parameter's running average. */
+export const averageOf = (parameter: string): string => `${parameter}.average`;
 
 const STEP = 'optimizer.step';
 const slots = (algorithm: GraphOptimizer['algorithm']): readonly string[] => {
@@ -53,14 +60,21 @@ const slots = (algorithm: GraphOptimizer['algorithm']): readonly string[] => {
   return algorithm.momentum > 0 ? ['momentum'] : [];
 };
 
-/** What the optimizer remembers: zeros at first, frozen parameters of the checkpoint that the update moves in place. */
-export function optimizerState(trainable: readonly Initializer[], { algorithm }: GraphOptimizer): Initializer[] {
+/**
+ * What the optimizer remembers, frozen parameters of the checkpoint that the update moves in place: zeros at first, and
+ * running averages of what the parameters are.
+ */
+export function optimizerState(
+  trainable: readonly Initializer[],
+  { algorithm, averages }: GraphOptimizer,
+): Initializer[] {
   const zeros = (name: string, dims: readonly number[]): Initializer => {
     const size = dims.reduce((product, length) => product * length, 1);
     return { name, type: 'float32', dims, data: bytesOf(new Float32Array(size)) };
   };
   const state = trainable.flatMap(({ name, dims }) => slots(algorithm).map((slot) => zeros(`${name}.${slot}`, dims)));
-  return algorithm.kind === 'adam' ? [zeros(STEP, [1]), ...state] : state;
+  if (algorithm.kind === 'adam') state.unshift(zeros(STEP, [1]));
+  return averages ? [...state, ...trainable.map((one) => ({ ...one, name: averageOf(one.name) }))] : state;
 }
 
 /**
@@ -88,11 +102,12 @@ export function addUpdate(
     const gradient = clip ? branch.compute('Mul', [buffer, clip], `${name}.clipped`, name) : buffer;
     const rate = branch.scaled(UPDATE_INPUTS.learningRate, optimizer.rate(name));
     const decay = optimizer.decays(name) ? optimizer.weightDecay : 0;
-    if (rates && optimizer.algorithm.kind === 'adam') {
-      adam(branch, name, gradient, rate, decay, { ...optimizer.algorithm, ...rates });
-    } else if (optimizer.algorithm.kind === 'sgd') {
-      sgd(branch, name, gradient, rate, decay, optimizer.algorithm);
-    }
+    const moved =
+      rates && optimizer.algorithm.kind === 'adam'
+        ? adam(branch, name, gradient, rate, decay, { ...optimizer.algorithm, ...rates })
+        : sgd(branch, name, gradient, rate, decay, optimizer.algorithm as SgdAlgorithm);
+    branch.store(name, moved);
+    if (optimizer.averages) average(branch, name, moved);
   }
   const still = new Branch(graph, 'no_update');
   const never = graph.constant('never', Uint8Array.of(0));
@@ -155,6 +170,15 @@ function adamRates(branch: Branch, { beta1, beta2 }: AdamAlgorithm) {
   };
 }
 
+/** Moves a parameter's average by a share of the way to its new value. */
+function average(branch: Branch, name: string, moved: string): void {
+  const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
+  const way = compute('Sub', [moved, averageOf(name)], 'average_way');
+  const step = compute('Mul', [way, UPDATE_INPUTS.averageShare], 'average_step');
+  branch.store(averageOf(name), compute('Add', [averageOf(name), step], 'average_now'));
+}
+
+/** @returns the parameter's new value */
 function adam(
   branch: Branch,
   name: string,
@@ -162,7 +186,7 @@ function adam(
   rate: string,
   decay: number,
   options: AdamAlgorithm & { firstCorrection: string; secondRoot: string },
-): void {
+): string {
   const { beta1, beta2, epsilon, firstCorrection, secondRoot } = options;
   const [first, second] = [`${name}.first_moment`, `${name}.second_moment`];
   const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
@@ -189,11 +213,12 @@ function adam(
   const corrected = branch.corrected(rate, firstCorrection);
   const step = compute('Mul', [compute('Div', [firstNow, denominator], 'direction'), corrected], 'step');
   const kept = decay > 0 ? compute('Mul', [name, branch.keeping(rate, decay)], 'decayed') : name;
-  branch.store(name, compute('Sub', [kept, step], 'now'));
   branch.store(first, firstNow);
   branch.store(second, secondNow);
+  return compute('Sub', [kept, step], 'now');
 }
 
+/** @returns the parameter's new value */
 function sgd(
   branch: Branch,
   name: string,
@@ -201,7 +226,7 @@ function sgd(
   rate: string,
   decay: number,
   { momentum, nesterov }: SgdAlgorithm,
-): void {
+): string {
   const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
   const shrink = () => compute('Mul', [name, branch.number(decay)], 'decay');
   const slope = decay > 0 ? compute('Add', [gradient, shrink()], 'slope') : gradient;
@@ -214,7 +239,7 @@ function sgd(
     const ahead = () => compute('Mul', [velocityNow, branch.number(momentum)], 'velocity_ahead');
     direction = nesterov ? compute('Add', [slope, ahead()], 'direction') : velocityNow;
   }
-  branch.store(name, compute('Sub', [name, compute('Mul', [direction, rate], 'step')], 'now'));
+  return compute('Sub', [name, compute('Mul', [direction, rate], 'step')], 'now');
 }
 
 /** A branch under construction, which reads the tensors of the graph around it. */
