@@ -7,11 +7,12 @@ import { crossEntropy, LOSS, type LossOptions, labelInput, type ModelLossOptions
 import { addLossScale, addUnscaled, OVERFLOW } from './loss-scale.ts';
 import { toMixedPrecision } from './mixed-precision.ts';
 import type { Graph, Initializer, Model } from './model.ts';
+import { averageOf, bufferOf, flagOf, RESET_FLAG } from './names.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { affineParameters, type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
 import { extract } from './subgraph.ts';
-import { addUpdate, averageOf, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
+import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from './update.ts';
 
 /** Adam by ONNX Runtime's own optimizer model, or any update within the training graph. */
 export type Optimizer = AdamOptions | GraphOptimizer;
@@ -154,10 +155,8 @@ function trainingGraph(
     constants,
     plan.loss,
   );
-  // The library finds these by their names: buffers end in `_grad.accumulation.buffer`, the flag is `lazy_reset_grad`.
-  const buffer = (name: string) => `${name}_grad.accumulation.buffer`;
-  for (const { name, type, dims } of trainable) graph.input({ name: buffer(name), type, dims });
-  graph.input(tensor('lazy_reset_grad', 'bool', 1));
+  for (const { name, type, dims } of trainable) graph.input({ name: bufferOf(name), type, dims });
+  graph.input(tensor(RESET_FLAG, 'bool', 1));
 
   const update = updateOf(plan);
   const lossGradient = update
@@ -170,13 +169,13 @@ function trainingGraph(
   graph.output(LOGITS);
   if (half) graph.output(OVERFLOW);
   const accumulated = trainable.map(({ name }) => {
-    const inputs = [buffer(name), gradients.get(name) as string, 'lazy_reset_grad'];
-    const done = tensor(`${name}_grad.accumulation.out`, 'bool', 1);
+    const inputs = [bufferOf(name), gradients.get(name) as string, RESET_FLAG];
+    const done = tensor(flagOf(name), 'bool', 1);
     return graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT });
   });
   for (const done of accumulated) graph.output(done);
   if (update) {
-    const buffers = new Map(trainable.map(({ name }) => [name, buffer(name)]));
+    const buffers = new Map(trainable.map(({ name }) => [name, bufferOf(name)]));
     graph.output(addUpdate(graph, trainable, buffers, [...accumulated, ...(finite ? [finite] : [])], update));
   }
   return graph.build();

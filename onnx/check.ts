@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { MICROSOFT } from './graph.ts';
 import { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
 import type { Attribute, Graph, Model, Node, ValueInfo } from './model.ts';
+import { BUFFER_ENDING, bufferOf, FLAG_ENDING, RESET_FLAG } from './names.ts';
 import { UPDATE_INPUTS } from './update.ts';
 
 /** What a pair of models was built for. */
@@ -28,8 +29,7 @@ interface Subject extends Purpose {
 type Rule = (subject: Subject) => Iterable<string>;
 
 /** By these endings ONNX Runtime takes an input for a gradient's buffer, and keeps an output from the caller. */
-const GRADIENT_ENDINGS = ['_grad.accumulation.buffer', '_grad.accumulation.out', '_grad'];
-const RESET = 'lazy_reset_grad';
+const GRADIENT_ENDINGS = [BUFFER_ENDING, FLAG_ENDING, '_grad'];
 /** From opset 21 on, operators have definitions that the CUDA library lacks: their nodes would run on the CPU. */
 const NEWEST_OPSET = 20;
 
@@ -63,7 +63,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 
   "only gradients have gradients' names": function* ({ training, evaluation, trainable, makers }) {
     const ends = ({ name }: ValueInfo) => GRADIENT_ENDINGS.some((ending) => name.endsWith(ending));
-    const taken = new Set([RESET, ...[...trainable].map(bufferOf)]);
+    const taken = new Set([RESET_FLAG, ...[...trainable].map(bufferOf)]);
     for (const { name } of training.inputs.filter(ends)) if (!taken.has(name)) yield `input '${name}'`;
     for (const { name } of training.outputs.filter(ends)) {
       if (makers.get(name)?.op !== 'InPlaceAccumulatorV2') yield `output '${name}'`;
@@ -80,8 +80,8 @@ const RULES: Readonly<Record<string, Rule>> = {
 
   'every buffer has one accumulator, of a gradient of its shape, that can be reset': function* (subject) {
     const { training, trainable, values } = subject;
-    const flag = training.inputs.find(({ name }) => name === RESET);
-    if (flag?.type !== 'bool' || !isDeepStrictEqual(flag.dims, [1])) yield `no input '${RESET}' bool [1]`;
+    const flag = training.inputs.find(({ name }) => name === RESET_FLAG);
+    if (flag?.type !== 'bool' || !isDeepStrictEqual(flag.dims, [1])) yield `no input '${RESET_FLAG}' bool [1]`;
     const accumulators = training.nodes.filter(({ op }) => op === 'InPlaceAccumulatorV2');
     const filled = accumulators.map(({ inputs }) => inputs[0] as string);
     yield* repeated(filled);
@@ -89,7 +89,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     for (const name of trainable) if (!all.has(bufferOf(name))) yield `buffer '${bufferOf(name)}'`;
     for (const { name, inputs } of accumulators) {
       const [buffer = '', gradient = '', reset] = inputs;
-      if (reset !== RESET || !sameShape(values, buffer, gradient)) yield `node '${name}'`;
+      if (reset !== RESET_FLAG || !sameShape(values, buffer, gradient)) yield `node '${name}'`;
     }
   },
 
@@ -202,7 +202,6 @@ export function checkArtifacts(training: Model, evaluation: Model, purpose: Purp
 }
 
 const nameOf = ({ name }: { readonly name: string }) => name;
-const bufferOf = (parameter: string) => `${parameter}_grad.accumulation.buffer`;
 const ofOp = ({ nodes }: Graph, wanted: string) => nodes.filter(({ op }) => op === wanted);
 const complete = (outputs: readonly string[], count: number) => outputs.length === count && !outputs.includes('');
 const makersOf = ({ nodes }: Graph) => new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node])));
@@ -269,7 +268,7 @@ function* races(graph: Graph): Generator<string> {
     for (const tensor of readsOf(reader)) {
       const writer = writers.get(tensor);
       if (!writer || reader === writer) continue;
-      if (tensor.endsWith('.accumulation.buffer')) order(writer, reader);
+      if (tensor.endsWith(BUFFER_ENDING)) order(writer, reader);
       else order(reader, writer);
     }
   }

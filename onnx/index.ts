@@ -20,6 +20,7 @@ export {
   type Model,
   type Node,
 } from './model.ts';
+export { averageOf } from './names.ts';
 export { ADAM_DEFAULTS, type AdamOptions } from './optimizer.ts';
 export { type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 export { INPUT_NORMALISATIONS, type InputNormalisationName, PIXELS } from './preprocess.ts';
@@ -36,4 +37,4 @@ export {
 } from './resnet.ts';
 export { extract, withInitializers } from './subgraph.ts';
 export { type Summary, summarise } from './summary.ts';
-export { type AdamAlgorithm, averageOf, type GraphOptimizer, type SgdAlgorithm, UPDATE_INPUTS } from './update.ts';
+export { type AdamAlgorithm, type GraphOptimizer, type SgdAlgorithm, UPDATE_INPUTS } from './update.ts';

@@ -1,5 +1,6 @@
 import { GraphBuilder, int, MICROSOFT, tensor } from './graph.ts';
 import { bytesOf, type Initializer } from './model.ts';
+import { averageOf, STEP_STATE, stateOf } from './names.ts';
 
 /** Adam; with weight decay, AdamW (Loshchilov and Hutter, ICLR 2019). */
 export interface AdamAlgorithm {
@@ -51,13 +52,9 @@ export const UPDATE_INPUTS = {
   averageShare: 'average_share',
 } as const;
 
-/** Name of a parameter's running average. */
-export const averageOf = (parameter: string): string => `${parameter}.average`;
-
-const STEP = 'optimizer.step';
-const slots = (algorithm: GraphOptimizer['algorithm']): readonly string[] => {
-  if (algorithm.kind === 'adam') return ['first_moment', 'second_moment'];
-  return algorithm.momentum > 0 ? ['momentum'] : [];
+const slots = (algorithm: GraphOptimizer['algorithm']) => {
+  if (algorithm.kind === 'adam') return ['first_moment', 'second_moment'] as const;
+  return algorithm.momentum > 0 ? (['momentum'] as const) : [];
 };
 
 /**
@@ -72,8 +69,8 @@ export function optimizerState(
     const size = dims.reduce((product, length) => product * length, 1);
     return { name, type: 'float32', dims, data: bytesOf(new Float32Array(size)) };
   };
-  const state = trainable.flatMap(({ name, dims }) => slots(algorithm).map((slot) => zeros(`${name}.${slot}`, dims)));
-  if (algorithm.kind === 'adam') state.unshift(zeros(STEP, [1]));
+  const state = trainable.flatMap(({ name, dims }) => slots(algorithm).map((slot) => zeros(stateOf(name, slot), dims)));
+  if (algorithm.kind === 'adam') state.unshift(zeros(STEP_STATE, [1]));
   return averages ? [...state, ...trainable.map((one) => ({ ...one, name: averageOf(one.name) }))] : state;
 }
 
@@ -156,8 +153,8 @@ function addClipping(branch: Branch, gradients: readonly string[], clipNorm: num
 
 /** Adam's corrections for its moments' start at zero, in double precision: 1 - 0.999 loses half its digits in float32. */
 function adamRates(branch: Branch, { beta1, beta2 }: AdamAlgorithm) {
-  const step = branch.compute('Add', [STEP, branch.number(1)], 'step_now', STEP);
-  branch.store(STEP, step);
+  const step = branch.compute('Add', [STEP_STATE, branch.number(1)], 'step_now', STEP_STATE);
+  branch.store(STEP_STATE, step);
   const exponent = branch.cast(step, 'float64', 'step_exponent');
   const correction = (beta: number, name: string) => {
     const power = branch.compute('Pow', [branch.number(beta, 'float64'), exponent], `${name}_power`, exponent);
@@ -188,7 +185,7 @@ function adam(
   options: AdamAlgorithm & { firstCorrection: string; secondRoot: string },
 ): string {
   const { beta1, beta2, epsilon, firstCorrection, secondRoot } = options;
-  const [first, second] = [`${name}.first_moment`, `${name}.second_moment`];
+  const [first, second] = [stateOf(name, 'first_moment'), stateOf(name, 'second_moment')];
   const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
 
   const change = compute('Sub', [gradient, first], 'first_change');
@@ -232,7 +229,7 @@ function sgd(
   const slope = decay > 0 ? compute('Add', [gradient, shrink()], 'slope') : gradient;
   let direction = slope;
   if (momentum > 0) {
-    const velocity = `${name}.momentum`;
+    const velocity = stateOf(name, 'momentum');
     const kept = compute('Mul', [velocity, branch.number(momentum)], 'velocity_kept');
     const velocityNow = compute('Add', [kept, slope], 'velocity_now');
     branch.store(velocity, velocityNow);

@@ -10,13 +10,13 @@ import { join, relative } from 'node:path';
 import { addonIsCurrent } from './setup/addon.mjs';
 import { findNvidiaDriver } from './setup/choice.mjs';
 import { runCommand } from './setup/command.mjs';
-import { missingCudaLibraries } from './setup/cuda.mjs';
+import { describeGaps, findCudaGaps } from './setup/cuda.mjs';
 import { CommandFailed } from './setup/errors.mjs';
 import { readJson, sha256File } from './setup/files.mjs';
 import { readManifest } from './setup/library.mjs';
 import { minimumNode } from './setup/node-version.mjs';
 import { packagesAreCurrent } from './setup/packages.mjs';
-import { addonPath, currentPath, nativeFolder, root, runtimeFolder } from './setup/paths.mjs';
+import { addonPath, currentPath, root, runtimeFolder } from './setup/paths.mjs';
 import { probeLibrary } from './setup/probe.mjs';
 
 const setup = 'run `npm run setup`';
@@ -110,31 +110,24 @@ async function checkTraining(current) {
 
 /** CUDA is never needed to train, so this only notes. @param {Current | undefined} current @param {string[]} providers */
 async function checkCuda(current, providers) {
-  const { cuda } = readJson(join(nativeFolder, 'runtime.json'));
   const driver = findNvidiaDriver();
-  if (driver === undefined) return note('cuda', 'not available: no NVIDIA driver was found');
-  const named = driver.version === undefined ? driver.found : `driver ${driver.version}`;
-  if (current === undefined) return note('cuda', `${named} found; ${setup}`);
-  if (!providers.includes('CUDAExecutionProvider')) {
-    return note(
-      'cuda',
-      `not available: ${named} found, but ${current.variant} is a CPU library; run \`npm run setup -- --cuda\``,
-    );
+  const isBuiltIn = providers.includes('CUDAExecutionProvider');
+  if (driver === undefined && !isBuiltIn) return note('cuda', 'not available: no NVIDIA driver was found');
+  // What a library of the user's own needs, only its loader knows.
+  const gaps = current?.source === 'maven' || !isBuiltIn ? await findCudaGaps() : [];
+  if (!isBuiltIn) {
+    const remedy = current === undefined ? setup : 'run `npm run setup -- --cuda`';
+    gaps.unshift({ product: 'training library', missing: `${current?.variant ?? 'none'} has no CUDA`, remedy });
   }
-  if (current.source === 'maven') {
-    const missing = await missingCudaLibraries(cuda.libraries);
-    if (missing.length > 0) {
-      const remedy = 'install CUDA 13 and cuDNN 9, or put their folders on LD_LIBRARY_PATH';
-      return note('cuda', `not available: ${named} found, but not ${missing.join(', ')}; ${remedy}`);
-    }
-    if (Number.parseInt(driver.version ?? '', 10) < cuda.driver) {
-      return note('cuda', `not available: ${named} is older than ${cuda.driver}, which CUDA 13 needs; update it`);
-    }
+  if (gaps.length > 0) {
+    note('cuda', `not available, ${gaps.length === 1 ? 'one thing is' : `${gaps.length} things are`} missing:`);
+    for (const line of describeGaps(gaps)) note('', line);
+    return;
   }
   try {
-    const { cudaFailure } = await probeLibrary(join(runtimeFolder, current.library), { cuda: true });
+    const { cudaFailure } = await probeLibrary(join(runtimeFolder, current?.library ?? ''), { cuda: true });
     if (cudaFailure) note('cuda', `not available: ${cudaFailure.split('\n')[0]}`);
-    else ok('cuda', `available, ${named}`);
+    else ok('cuda', `available, ${driver?.version === undefined ? 'driver found' : `driver ${driver.version}`}`);
   } catch (error) {
     note('cuda', `not available: ${reasonOf(error)}`);
   }

@@ -20,7 +20,10 @@ impl Failure {
 
     /// ONNX Runtime's own words, without the source locations in front of them.
     pub fn from_ort(doing: &str, message: &str) -> Self {
-        Self::new("ORT_FAILED", format!("ONNX Runtime could not {doing}: {}", strip_locations(message)))
+        Self::new(
+            "ORT_FAILED",
+            format!("ONNX Runtime could not {doing}: {}", strip_locations(&strip_cuda_location(message))),
+        )
     }
 }
 
@@ -28,6 +31,17 @@ impl From<Failure> for napi::Error {
     fn from(failure: Failure) -> Self {
         Self::from_reason(format!("{}: {}", failure.code, failure.message))
     }
+}
+
+/// CUDA's failures end with ` ; GPU=0 ; hostname=... ; file=... ; line=67 ; expr=cudaMalloc(&p, n);`.
+fn strip_cuda_location(message: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(message.len()), message);
+    while let Some((before, location)) = rest.split_once(" ; GPU=") {
+        kept.push_str(before);
+        let expression = location.split_once("; expr=").map_or("", |(_, expression)| expression);
+        rest = expression.split_once(';').map_or("", |(_, after)| after);
+    }
+    kept + rest
 }
 
 /// Removes every `/path/file.cc:123 function` from a message of ONNX Runtime, and the condition that failed there.
@@ -121,7 +135,7 @@ fn closing(text: &str, open: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::strip_locations;
+    use super::{strip_cuda_location, strip_locations};
 
     #[test]
     fn keeps_what_people_can_read() {
@@ -141,5 +155,15 @@ mod tests {
         ] {
             assert_eq!(strip_locations(message), expected);
         }
+    }
+    #[test]
+    fn keeps_what_cuda_says_without_where_it_said_it() {
+        let failure = "CUDA failure 2: out of memory ; GPU=0 ; hostname=vm ; file=/b/o/a.cc ; line=67 ; expr=f(&n, 1);";
+        assert_eq!(strip_cuda_location(failure), "CUDA failure 2: out of memory");
+        assert_eq!(
+            strip_cuda_location(&format!("{failure} Then. {failure}")),
+            "CUDA failure 2: out of memory Then. CUDA failure 2: out of memory"
+        );
+        assert_eq!(strip_cuda_location("No kernel"), "No kernel");
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use crate::error::{Failure, Result};
-use crate::model_inputs::{DeclaredInput, Dimension};
+use crate::model_io::{DeclaredTensor, Dimension};
 use crate::tensor::{ElementType, OwnedTensor, TensorIn, shape, unsupported};
 
 /// Copies of the fed tensors in the order of `inputs`. `step` names the call in errors.
-pub fn copy_feeds(step: &str, inputs: &[DeclaredInput], feeds: &HashMap<String, TensorIn>) -> Result<Vec<OwnedTensor>> {
+pub fn copy_feeds(
+    step: &str,
+    inputs: &[DeclaredTensor],
+    feeds: &HashMap<String, TensorIn>,
+) -> Result<Vec<OwnedTensor>> {
     let names = || inputs.iter().map(|input| format!("'{}'", input.name)).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = feeds.keys().find(|name| inputs.iter().all(|input| input.name != **name)) {
         let message = format!("{step} has no input '{unknown}'; its inputs are {}", names());
@@ -30,7 +34,7 @@ pub fn copy_feeds(step: &str, inputs: &[DeclaredInput], feeds: &HashMap<String, 
         .collect()
 }
 
-fn check_type(what: &str, input: &DeclaredInput, given: ElementType) -> Result<()> {
+fn check_type(what: &str, input: &DeclaredTensor, given: ElementType) -> Result<()> {
     let expected = ElementType::from_onnx(input.element).ok_or_else(|| unsupported(what, input.element))?;
     if expected == given {
         return Ok(());
@@ -42,7 +46,7 @@ fn check_type(what: &str, input: &DeclaredInput, given: ElementType) -> Result<(
 /// `sizes` holds what the named dimensions stand for in this call, and which input said so.
 fn check_shape<'a>(
     what: &str,
-    input: &'a DeclaredInput,
+    input: &'a DeclaredTensor,
     given: &[i64],
     sizes: &mut HashMap<&'a str, (i64, &'a str)>,
 ) -> Result<()> {

@@ -4,12 +4,14 @@
 // Tests are built without the registration of exports, which would make all of it look unused.
 #![cfg_attr(test, allow(dead_code))]
 
+mod binding;
 mod checkpoint;
 mod checkpoint_object;
+mod cuda;
 mod error;
 mod feeds;
 mod lane;
-mod model_inputs;
+mod model_io;
 mod models;
 mod options;
 mod runtime;

@@ -10,7 +10,7 @@ use ort_sys::OrtTrainingSession;
 
 use crate::checkpoint::State;
 use crate::error::{Failure, Result};
-use crate::model_inputs::{DeclaredInput, read_model};
+use crate::model_io::{Declared, read_model};
 use crate::options::SessionOptions;
 use crate::runtime::c_string;
 
@@ -34,16 +34,16 @@ impl Models {
         }
     }
 
-    /// The inputs that the training model and the eval model declare, parameters and gradients included.
-    pub fn inputs(&self) -> Result<(Vec<DeclaredInput>, Option<Vec<DeclaredInput>>)> {
+    /// What the training model and the eval model declare.
+    pub fn declared(&self) -> Result<(Declared, Option<Declared>)> {
         match self {
             Self::Paths(paths) => Ok((
-                inputs_of_file("trainModel", &paths.train)?,
-                paths.eval.as_ref().map(|path| inputs_of_file("evalModel", path)).transpose()?,
+                declared_in_file("trainModel", &paths.train)?,
+                paths.eval.as_ref().map(|path| declared_in_file("evalModel", path)).transpose()?,
             )),
             Self::Bytes(bytes) => Ok((
-                inputs_of_bytes("trainModel", &bytes.train)?,
-                bytes.eval.as_ref().map(|bytes| inputs_of_bytes("evalModel", bytes)).transpose()?,
+                declared_in_bytes("trainModel", &bytes.train)?,
+                bytes.eval.as_ref().map(|bytes| declared_in_bytes("evalModel", bytes)).transpose()?,
             )),
         }
     }
@@ -57,13 +57,13 @@ impl Models {
     }
 }
 
-fn inputs_of_file(what: &str, path: &str) -> Result<Vec<DeclaredInput>> {
+fn declared_in_file(what: &str, path: &str) -> Result<Declared> {
     let file = File::open(path)
         .map_err(|error| Failure::new("FILE_NOT_FOUND", format!("cannot open {what} {path}: {error}")))?;
     read_model(BufReader::new(file)).map_err(|()| damaged(what, path))
 }
 
-fn inputs_of_bytes(what: &str, bytes: &[u8]) -> Result<Vec<DeclaredInput>> {
+fn declared_in_bytes(what: &str, bytes: &[u8]) -> Result<Declared> {
     read_model(Cursor::new(bytes)).map_err(|()| damaged(what, "given as bytes"))
 }
 

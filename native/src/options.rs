@@ -26,6 +26,14 @@ pub struct NativeSessionOptions {
     pub cuda: Option<HashMap<String, String>>,
 }
 
+impl NativeSessionOptions {
+    /// The GPU that the session runs on; `None` on the CPU. ONNX Runtime has checked the number when it is asked for.
+    pub fn gpu(&self) -> Option<i32> {
+        let device = self.cuda.as_ref()?.get("device_id");
+        device.map_or(Some(0), |device| device.parse().ok())
+    }
+}
+
 const GRAPH_OPTIMIZATION: [(&str, GraphOptimizationLevel); 4] = [
     ("disabled", GraphOptimizationLevel::ORT_DISABLE_ALL),
     ("basic", GraphOptimizationLevel::ORT_ENABLE_BASIC),

@@ -1,25 +1,53 @@
 //! `OrtTrainingSession`: the steps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, c_char};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort_sys::{OrtAllocator, OrtStatusPtr, OrtTrainingApi, OrtTrainingSession, OrtValue};
 
+use crate::binding::{Binding, Gpu};
 use crate::checkpoint::State;
+use crate::cuda::Cuda;
 use crate::error::{Failure, Result};
-use crate::model_inputs::DeclaredInput;
+use crate::model_io::{Declared, DeclaredTensor, Dimension};
 use crate::models::Models;
 use crate::options::{NativeSessionOptions, SessionOptions};
 use crate::runtime::{Runtime, c_string, text};
-use crate::tensor::{ElementType, OwnedTensor, Value};
+use crate::tensor::{ElementType, OwnedTensor};
 
-/// What one of the two graphs takes and gives, without parameters and gradients.
+/// What one of the two graphs takes and gives, without parameters and gradients, and what its last step left bound.
+#[derive(Default)]
 pub struct Signature {
-    pub inputs: Vec<DeclaredInput>,
+    pub inputs: Vec<DeclaredTensor>,
     pub outputs: Vec<String>,
+    /// For each output: whether its shape follows from those of the inputs.
+    lasting: Vec<bool>,
+    binding: Mutex<Option<Binding>>,
+}
+
+impl Signature {
+    fn new(mut declared: Declared, inputs: &[String], outputs: Vec<String>) -> Self {
+        let inputs = select(&mut declared.inputs, inputs);
+        let sizes: HashSet<&Dimension> = inputs.iter().filter_map(|input| input.dims.as_ref()).flatten().collect();
+        let follows = |dim: &Dimension| match dim {
+            Dimension::Fixed(_) => true,
+            Dimension::Named(_) => sizes.contains(dim),
+            Dimension::Any => false,
+        };
+        let lasts = |name: &String| {
+            let output = declared.outputs.iter().find(|output| output.name == *name);
+            output.and_then(|output| output.dims.as_ref()).is_some_and(|dims| dims.iter().all(follows))
+        };
+        let lasting = outputs.iter().map(lasts).collect();
+        Self { inputs, outputs, lasting, binding: Mutex::default() }
+    }
+
+    fn binding(&self) -> MutexGuard<'_, Option<Binding>> {
+        self.binding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 type Count = unsafe extern "system" fn(*const OrtTrainingSession, *mut usize) -> OrtStatusPtr;
@@ -38,6 +66,8 @@ pub struct Session {
     runtime: &'static Runtime,
     training: &'static OrtTrainingApi,
     raw: *mut OrtTrainingSession,
+    /// Where larger inputs lie, if not on the CPU.
+    gpu: Option<Gpu>,
     has_optimizer: bool,
     from_paths: bool,
     pub train: Signature,
@@ -46,13 +76,17 @@ pub struct Session {
     state: Arc<State>,
 }
 
-// SAFETY: `raw` is used on the state's lane alone, and released there.
+// SAFETY: `raw` and what is bound are used on the state's lane alone, and released there.
 unsafe impl Send for Session {}
-// SAFETY: as above; the other fields are immutable.
+// SAFETY: as above; the bindings are behind locks, the other fields are immutable.
 unsafe impl Sync for Session {}
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // Values go before the session whose steps wrote to them.
+        for signature in [Some(&self.train), self.eval.as_ref()].into_iter().flatten() {
+            signature.binding().take();
+        }
         // SAFETY: owned and released once; the state is still there.
         unsafe { (self.training.ReleaseTrainingSession)(self.raw) };
         self.state.has_session.store(false, Ordering::Relaxed);
@@ -68,54 +102,49 @@ impl Session {
                 "this CheckpointState has an open TrainingSession already; dispose that one first",
             ));
         }
-        let (train_inputs, eval_inputs) = models.inputs()?;
+        let (train, eval) = models.declared()?;
         // Every training model has this flag. Without the check the first step would fail, in terms of the library's own.
-        if train_inputs.iter().all(|input| input.name != "lazy_reset_grad") {
+        if train.inputs.iter().all(|input| input.name != "lazy_reset_grad") {
             return Err(Failure::new(
                 "INVALID_MODEL",
                 "trainModel is no training model: it has no input 'lazy_reset_grad'; was another model given in its place?",
             ));
         }
-        let options = SessionOptions::from_js(runtime, options)?;
-        let raw = models.open(&state, &options)?;
+        let native = SessionOptions::from_js(runtime, options)?;
+        let raw = models.open(&state, &native)?;
         state.has_session.store(true, Ordering::Relaxed);
         let mut session = Self {
             runtime,
             training,
             raw,
+            gpu: None,
             has_optimizer: models.has_optimizer(),
             from_paths: matches!(models, Models::Paths(_)),
-            train: Signature { inputs: Vec::new(), outputs: Vec::new() },
+            train: Signature::default(),
             eval: None,
             state,
         };
-        session.train = Signature {
-            inputs: select(
-                train_inputs,
-                &session.names(
-                    training.TrainingSessionGetTrainingModelInputCount,
-                    training.TrainingSessionGetTrainingModelInputName,
-                )?,
-            ),
-            outputs: session.names(
-                training.TrainingSessionGetTrainingModelOutputCount,
-                training.TrainingSessionGetTrainingModelOutputName,
-            )?,
-        };
-        if let Some(inputs) = eval_inputs {
-            session.eval = Some(Signature {
-                inputs: select(
-                    inputs,
-                    &session.names(
-                        training.TrainingSessionGetEvalModelInputCount,
-                        training.TrainingSessionGetEvalModelInputName,
-                    )?,
-                ),
-                outputs: session.names(
-                    training.TrainingSessionGetEvalModelOutputCount,
-                    training.TrainingSessionGetEvalModelOutputName,
-                )?,
-            });
+        // By now the CUDA provider has loaded the CUDA runtime. Without it, inputs are fed from the CPU.
+        if let (Some(device), Some(cuda)) = (options.gpu(), Cuda::loaded()) {
+            session.gpu = Some(Gpu::new(runtime, cuda, device)?);
+        }
+        let inputs = session.names(
+            training.TrainingSessionGetTrainingModelInputCount,
+            training.TrainingSessionGetTrainingModelInputName,
+        )?;
+        let outputs = session.names(
+            training.TrainingSessionGetTrainingModelOutputCount,
+            training.TrainingSessionGetTrainingModelOutputName,
+        )?;
+        session.train = Signature::new(train, &inputs, outputs);
+        if let Some(eval) = eval {
+            let inputs = session
+                .names(training.TrainingSessionGetEvalModelInputCount, training.TrainingSessionGetEvalModelInputName)?;
+            let outputs = session.names(
+                training.TrainingSessionGetEvalModelOutputCount,
+                training.TrainingSessionGetEvalModelOutputName,
+            )?;
+            session.eval = Some(Signature::new(eval, &inputs, outputs));
         }
         Ok(session)
     }
@@ -139,24 +168,40 @@ impl Session {
             .collect()
     }
 
-    fn step(&self, doing: &str, step: Step, mut feeds: Vec<OwnedTensor>, names: &[String]) -> Result<Vec<OwnedTensor>> {
-        let values = feeds.iter_mut().map(|feed| feed.as_value(self.runtime)).collect::<Result<Vec<_>>>()?;
-        let inputs: Vec<*const OrtValue> = values.iter().map(|value| value.raw.cast_const()).collect();
-        let mut outputs = vec![ptr::null_mut(); names.len()];
-        // SAFETY: arrays of the lengths given; null outputs are allocated by ONNX Runtime, in CPU memory.
+    fn step(
+        &self,
+        doing: &str,
+        step: Step,
+        signature: &Signature,
+        feeds: Vec<OwnedTensor>,
+    ) -> Result<Vec<OwnedTensor>> {
+        let mut slot = signature.binding();
+        // Taken out, so that a step that fails leaves nothing behind; what does not fit goes before the new is made.
+        let mut binding = if let Some(mut binding) = slot.take_if(|binding| binding.fits(&feeds)) {
+            binding.feed(&feeds)?;
+            binding
+        } else {
+            slot.take();
+            Binding::new(self.runtime, self.gpu.as_ref(), feeds, signature.outputs.len())?
+        };
+        let (inputs, mut outputs) = (binding.inputs(), binding.outputs());
+        // SAFETY: arrays of the lengths given; outputs that are null are allocated by ONNX Runtime, in CPU memory, the
+        // others are written to.
         let status =
             unsafe { step(self.raw, ptr::null(), inputs.len(), inputs.as_ptr(), outputs.len(), outputs.as_mut_ptr()) };
-        let outputs: Vec<Value> = outputs.into_iter().map(|raw| Value::new(self.runtime, raw)).collect();
+        binding.keep_outputs(self.runtime, outputs);
         self.runtime.check(doing, status)?;
-        outputs.iter().zip(names).map(|(output, name)| output.read(&format!("output '{name}'"))).collect()
+        let tensors = binding.read_outputs(&signature.outputs, &signature.lasting)?;
+        *slot = Some(binding);
+        Ok(tensors)
     }
 
     pub fn train_step(&self, feeds: Vec<OwnedTensor>) -> Result<Vec<OwnedTensor>> {
-        self.step("run the train step", self.training.TrainStep, feeds, &self.train.outputs)
+        self.step("run the train step", self.training.TrainStep, &self.train, feeds)
     }
 
     pub fn eval_step(&self, feeds: Vec<OwnedTensor>) -> Result<Vec<OwnedTensor>> {
-        self.step("run the eval step", self.training.EvalStep, feeds, &self.eval_signature()?.outputs)
+        self.step("run the eval step", self.training.EvalStep, self.eval_signature()?, feeds)
     }
 
     pub fn optimizer_step(&self) -> Result<()> {
@@ -259,9 +304,9 @@ impl Session {
     }
 }
 
-/// The declared inputs of these names, in this order.
-fn select(declared: Vec<DeclaredInput>, names: &[String]) -> Vec<DeclaredInput> {
-    let mut by_name: HashMap<String, DeclaredInput> =
-        declared.into_iter().map(|input| (input.name.clone(), input)).collect();
+/// Takes out the declared tensors of these names, in this order.
+fn select(declared: &mut Vec<DeclaredTensor>, names: &[String]) -> Vec<DeclaredTensor> {
+    let mut by_name: HashMap<String, DeclaredTensor> =
+        declared.drain(..).map(|tensor| (tensor.name.clone(), tensor)).collect();
     names.iter().filter_map(|name| by_name.remove(name)).collect()
 }

@@ -1,11 +1,12 @@
 //! Tensors on both sides: bytes with a type and dimensions towards JavaScript, `OrtValue` towards ONNX Runtime.
 
+use std::ffi::c_void;
 use std::fmt::Write as _;
 use std::ptr;
 
 use napi::bindgen_prelude::{Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
-use ort_sys::{ONNXTensorElementDataType, OrtTensorTypeAndShapeInfo, OrtValue};
+use ort_sys::{ONNXTensorElementDataType, OrtMemoryInfo, OrtTensorTypeAndShapeInfo, OrtValue};
 
 use crate::error::{Failure, Result};
 use crate::runtime::Runtime;
@@ -125,33 +126,30 @@ impl OwnedTensor {
         Ok(owned)
     }
 
-    fn as_bytes_mut(&mut self) -> &mut [u8] {
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: `data` holds at least `bytes` bytes, and any byte pattern is a valid u64.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), self.bytes) }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts(self.data.as_ptr().cast(), self.bytes) }
     }
 
     /// An `OrtValue` over this memory.
     pub fn as_value(&mut self, runtime: &'static Runtime) -> Result<Value<'_>> {
-        let mut raw = ptr::null_mut();
-        // SAFETY: the memory is `bytes` long and outlives the value, by its lifetime.
-        let status = unsafe {
-            (runtime.ort.CreateTensorWithDataAsOrtValue)(
-                runtime.cpu,
-                self.data.as_mut_ptr().cast(),
-                self.bytes,
-                self.dims.as_ptr(),
-                self.dims.len(),
-                self.element.to_ort(),
-                &raw mut raw,
-            )
-        };
-        runtime.check("make a tensor", status)?;
-        Ok(Value::new(runtime, raw))
+        // SAFETY: the memory outlives the value, by its lifetime.
+        unsafe { self.as_lasting_value(runtime) }
+    }
+
+    /// An `OrtValue` over this memory, for whoever keeps both together.
+    ///
+    /// # Safety
+    /// The value must be dropped before the tensor.
+    pub unsafe fn as_lasting_value(&mut self, runtime: &'static Runtime) -> Result<Value<'static>> {
+        let data = self.data.as_mut_ptr().cast();
+        // SAFETY: the memory is `bytes` long and lies on the CPU; the caller promises the rest.
+        unsafe { Value::over(runtime, runtime.cpu, data, self.bytes, self.element, &self.dims) }
     }
 
     pub fn into_js(self) -> TensorOut {
@@ -180,6 +178,29 @@ impl Drop for Value<'_> {
 impl Value<'_> {
     pub fn new(runtime: &'static Runtime, raw: *mut OrtValue) -> Self {
         Self { runtime, raw, memory: std::marker::PhantomData }
+    }
+
+    /// A value over memory of another's.
+    ///
+    /// # Safety
+    /// `data` must have the `bytes` bytes that the type and the dimensions take, where `info` says, for as long as the
+    /// value lives.
+    pub unsafe fn over(
+        runtime: &'static Runtime,
+        info: *const OrtMemoryInfo,
+        data: *mut c_void,
+        bytes: usize,
+        element: ElementType,
+        dims: &[i64],
+    ) -> Result<Self> {
+        let (mut raw, element) = (ptr::null_mut(), element.to_ort());
+        // SAFETY: as promised by the caller; the dimensions are copied.
+        let status = unsafe {
+            let create = runtime.ort.CreateTensorWithDataAsOrtValue;
+            create(info, data, bytes, dims.as_ptr(), dims.len(), element, &raw mut raw)
+        };
+        runtime.check("make a tensor", status)?;
+        Ok(Self::new(runtime, raw))
     }
 
     /// Copies a CPU tensor out of ONNX Runtime's memory. `what` names it.

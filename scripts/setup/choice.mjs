@@ -8,7 +8,7 @@ import { SetupError } from './errors.mjs';
 /**
  * @typedef {{ platform: string, device: 'cpu' | 'cuda', files: Record<string, string> }} Variant
  * @typedef {{ version: string, artifact: string, variants: Record<string, Variant>,
- *   cuda: { driver: number, libraries: string[] } }} Runtime `native/runtime.json`
+ *   cuda: import('./cuda.mjs').CudaRequirements }} Runtime `native/runtime.json`
  * @typedef {'auto' | 'cpu' | 'cuda' | 'custom'} Wish
  * @typedef {{ wish: Wish, variant: string, reason: string, library?: string }} Choice
  *   `variant` names the folder in native/runtime; `library` is the user's own file, if one was asked for

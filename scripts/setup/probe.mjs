@@ -25,7 +25,8 @@ if (process.argv[1] === program) {
   try {
     process.dlopen(addon, addonFile);
     const { version, hasTraining, providers } = addon.exports.loadRuntime(library);
-    const cudaFailure = cuda ? { cudaFailure: (await addon.exports.probeCuda({})) ?? null } : {};
+    // The number makes the provider look for a GPU; without it, a machine that has none would pass.
+    const cudaFailure = cuda ? { cudaFailure: (await addon.exports.probeCuda({ device_id: '0' })) ?? null } : {};
     console.log(JSON.stringify({ version, hasTraining, providers, ...cudaFailure }));
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);

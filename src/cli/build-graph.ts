@@ -25,11 +25,12 @@ interface Options {
   classes: number;
   imageSize: number;
   inputNorm: InputNormalisationName;
+  dropout: number;
   seed: number;
   out: string;
   artifacts: string | undefined;
   stage: 'one' | 'two' | undefined;
-  bn: 'live' | 'frozen' | undefined;
+  bn: 'live' | 'affine' | 'frozen' | undefined;
 }
 
 export const buildGraphCommand: Command<Options> = {
@@ -53,12 +54,17 @@ export const buildGraphCommand: Command<Options> = {
       default: RESNET_DEFAULTS.inputNorm,
       describe: 'Pixels as the pretrained weights expect them',
     },
+    dropout: {
+      type: 'number',
+      default: RESNET_DEFAULTS.dropout,
+      describe: 'Share of the features that the head does without in each training step',
+    },
     seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
     out: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'File to write' },
     artifacts: { type: 'string', describe: "Folder for a stage's training artifacts too" },
     stage: { choices: ['one', 'two'] as const, describe: 'Stage of the artifacts: the head, or the whole network' },
     bn: {
-      choices: ['live', 'frozen'] as const,
+      choices: ['live', 'affine', 'frozen'] as const,
       describe: 'BatchNorm of the artifacts; frozen in stage one, live in two',
     },
   },
@@ -72,7 +78,7 @@ export const buildGraphCommand: Command<Options> = {
     if (args.bn !== undefined && args.artifacts === undefined) {
       throw new OrtuneError('OPTION', '--bn: expected with --artifacts only; the graph itself does not depend on it.');
     }
-    const { depth, width, strideIn, classes, imageSize, inputNorm, seed } = args;
+    const { depth, width, strideIn, classes, imageSize, inputNorm, dropout, seed } = args;
     const model = buildResNet({
       depth: depth as ResNetOptions['depth'],
       width,
@@ -80,6 +86,7 @@ export const buildGraphCommand: Command<Options> = {
       classes,
       imageSize,
       inputNorm,
+      dropout,
       seed,
     });
     const chunks = [...encodeModelChunks(model)];

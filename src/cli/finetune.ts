@@ -14,7 +14,10 @@ interface Options extends StageArguments {
   clipNorm: number;
   accumulate: number;
   labelSmoothing: number;
+  classWeights: 'none' | 'balanced';
   backboneRate: number;
+  layerDecay: number;
+  precision: 'fp32' | 'fp16';
 }
 
 export const finetuneCommand: Command<Options> = {
@@ -51,17 +54,33 @@ export const finetuneCommand: Command<Options> = {
       default: FINETUNE_DEFAULTS.labelSmoothing,
       describe: 'Share of each label that is spread over the classes',
     },
+    'class-weights': {
+      choices: ['none', 'balanced'] as const,
+      default: FINETUNE_DEFAULTS.classWeights,
+      describe: 'balanced: each class counts the same in the loss, however few its pictures',
+    },
     'backbone-rate': {
       type: 'number',
       default: FINETUNE_DEFAULTS.backboneRate,
       describe: 'Factor on the learning rate of all but the head',
     },
+    'layer-decay': {
+      type: 'number',
+      default: FINETUNE_DEFAULTS.layerDecay,
+      describe: 'Factor on the learning rate from each block to the one before it',
+    },
+    precision: {
+      choices: ['fp32', 'fp16'] as const,
+      default: FINETUNE_DEFAULTS.precision,
+      describe: 'fp16: convolutions in half precision, with --device cuda',
+    },
   },
   handle: (args) => {
-    const { from, train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, labelSmoothing } = args;
-    const plan = { train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, labelSmoothing };
+    const { from, train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate } = args;
+    const { labelSmoothing, classWeights, backboneRate, layerDecay, precision } = args;
+    const update = { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay };
     return runStage(false, (hooks) =>
-      finetune({ ...stageOptions(args), ...hooks, from, ...plan, backboneRate: args.backboneRate }),
+      finetune({ ...stageOptions(args), ...hooks, from, train, ...update, labelSmoothing, classWeights, precision }),
     );
   },
 };

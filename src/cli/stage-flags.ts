@@ -1,4 +1,6 @@
+import { parseBatchNorm } from '../training/batch-norm.ts';
 import type { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 
 /** The flags that both stages have, with the stage's own defaults. */
 export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_DEFAULTS) {
@@ -9,9 +11,11 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
     'batch-size': { type: 'number', default: defaults.batchSize, describe: 'Pictures of one step' },
     lr: { type: 'number', default: defaults.learningRate, describe: 'Learning rate' },
     bn: {
-      choices: ['live', 'frozen'] as const,
-      default: defaults.batchNorm,
-      describe: "BatchNorm on the batch's own statistics or on its running ones",
+      type: 'string',
+      array: true,
+      default: [defaults.batchNorm as string],
+      describe:
+        "BatchNorm: live (the batch's own statistics), affine (running ones; scale and offset train) or frozen; by pattern: 'bn5*=live' '*=frozen'",
     },
     augment: { type: 'boolean', default: defaults.augment, describe: 'Crop and mirror training pictures at random' },
     'on-bad-image': {
@@ -21,18 +25,19 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
     },
     seed: { type: 'number', default: defaults.seed, describe: 'Seed of order, crops and split' },
     device: { choices: ['auto', 'cpu', 'cuda'] as const, default: defaults.device, describe: 'Where to train' },
+    ...CUDA_FLAGS,
     threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
     out: { type: 'string', default: defaults.out, describe: 'Folder of the results' },
   } as const;
 }
 
-export interface StageArguments {
+export interface StageArguments extends CudaArguments {
   data: string;
   split: string | undefined;
   passes: number;
   batchSize: number;
   lr: number;
-  bn: 'live' | 'frozen';
+  bn: string[];
   augment: boolean;
   onBadImage: 'stop' | 'skip';
   seed: number;
@@ -48,12 +53,13 @@ export function stageOptions(args: StageArguments) {
     passes: args.passes,
     batchSize: args.batchSize,
     learningRate: args.lr,
-    batchNorm: args.bn,
+    batchNorm: parseBatchNorm(args.bn),
     augment: args.augment,
     onBadImage: args.onBadImage,
     seed: args.seed,
     device: args.device,
     out: args.out,
+    ...cudaOptions(args),
     ...(args.split !== undefined && { split: args.split }),
     ...(args.threads !== undefined && { threads: args.threads }),
   };

@@ -1,5 +1,5 @@
+import { isUpdateState } from '../../onnx/names.ts';
 import type { CheckpointTensor, StoredCheckpoint } from '../../onnx/read-checkpoint.ts';
-import { isOptimizerState } from './graph-roles.ts';
 import type { HeldTensor, OpenFile, Role, StageRoles } from './types.ts';
 
 /**
@@ -14,7 +14,7 @@ export function openCheckpoint(
   const { trainable, frozen, optimizerGroups, properties, nominal, externalData } = checkpoint;
   const trained = new Set(trainable.map(({ name }) => name));
   const frozenRole = (name: string): Role => {
-    if (isOptimizerState(name, (parameter) => trained.has(parameter))) return 'optimizer';
+    if (isUpdateState(name, (parameter) => trained.has(parameter))) return 'optimizer';
     return stage?.moved.has(name) ? 'moved' : 'frozen';
   };
   const moments = optimizerGroups

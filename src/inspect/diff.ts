@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
+import { FLAG_ENDING } from '../../onnx/names.ts';
 import { OrtuneError } from '../errors.ts';
-import { FLAG_SUFFIX } from './graph-roles.ts';
 import type { OpenPath } from './open.ts';
 import type { HeldTensor, OpenFile, Role, TensorType } from './types.ts';
 import { compareValues, numbersOf, type ValueChange } from './values.ts';
@@ -144,7 +144,7 @@ function factsOf({ kind, graph, checkpoint }: OpenFile): Map<string, string> {
   if (graph) {
     for (const input of graph.inputs) facts.push([`input ${input.name}`, typeText(input)]);
     for (const output of graph.outputs)
-      if (!output.name.endsWith(FLAG_SUFFIX)) facts.push([`output ${output.name}`, typeText(output)]);
+      if (!output.name.endsWith(FLAG_ENDING)) facts.push([`output ${output.name}`, typeText(output)]);
     for (const [operator, count] of Object.entries(graph.operators))
       facts.push([`operator ${operator}`, String(count)]);
     for (const [domain, version] of Object.entries(graph.opsets))

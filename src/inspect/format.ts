@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
+import { FLAG_ENDING } from '../../onnx/names.ts';
 import { typeText } from './diff.ts';
-import { FLAG_SUFFIX } from './graph-roles.ts';
 import { alignColumns, count, counted, short } from './text.ts';
 import {
   type BatchNormDescription,
@@ -41,8 +41,8 @@ export function formatFile(file: FileDescription): string {
 }
 
 function graphLines(graph: GraphDescription): string[] {
-  const flags = graph.outputs.filter(({ name }) => name.endsWith(FLAG_SUFFIX)).length;
-  const outputs = graph.outputs.filter(({ name }) => !name.endsWith(FLAG_SUFFIX));
+  const flags = graph.outputs.filter(({ name }) => name.endsWith(FLAG_ENDING)).length;
+  const outputs = graph.outputs.filter(({ name }) => !name.endsWith(FLAG_ENDING));
   const tensor = (value: TensorType) => `${value.name} ${typeText(value)}`;
   const opsets = Object.entries(graph.opsets).map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`);
   return [

@@ -1,23 +1,6 @@
 import { type GraphMessage, type NodeMessage, toNumber } from '../../onnx/proto.ts';
 import type { BatchNormDescription } from './types.ts';
 
-/** The library finds these inputs of a training model by their names. */
-export const BUFFER_SUFFIX = '_grad.accumulation.buffer';
-/** Outputs of a training model that tell of a buffer's filling. */
-export const FLAG_SUFFIX = '_grad.accumulation.out';
-export const RESET_FLAG = 'lazy_reset_grad';
-
-const STATE_SLOT = /\.(first_moment|second_moment|momentum)$/;
-const STATE_STEP = 'optimizer.step';
-
-/**
- * Whether a name is that of what an update within the training graph remembers.
- * @param isParameter of the same file
- */
-export function isOptimizerState(name: string, isParameter: (name: string) => boolean): boolean {
-  return name === STATE_STEP || (STATE_SLOT.test(name) && isParameter(name.replace(STATE_SLOT, '')));
-}
-
 /** Operators with parameters, and which of their inputs those are; the first is data. */
 const PARAMETER_INPUTS: Readonly<Record<string, readonly number[]>> = {
   BatchNormInternal: [1, 2, 3, 4],
@@ -54,11 +37,16 @@ export function* allNodes(graph: GraphMessage): Generator<NodeMessage> {
 export function parameterNames(graph: GraphMessage): Set<string> {
   const names = new Set<string>();
   const data = new Set<string>();
-  for (const { opType, input = [] } of allNodes(graph)) {
+  const nodes = [...allNodes(graph)];
+  // In mixed precision a weight is cast where it is read.
+  const casts = new Map(
+    nodes.filter(({ opType }) => opType === 'Cast').map(({ input, output }) => [output?.[0], input?.[0]]),
+  );
+  for (const { opType, input = [] } of nodes) {
     const places = PARAMETER_INPUTS[opType ?? ''];
     if (!places) continue;
     data.add(input[0] ?? '');
-    for (const place of places) if (input[place]) names.add(input[place]);
+    for (const place of places) if (input[place]) names.add(casts.get(input[place]) ?? input[place]);
   }
   for (const name of data) names.delete(name);
   return names;

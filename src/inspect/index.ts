@@ -1,3 +1,4 @@
+export { type CudaCoverage, cudaCoverage, formatCoverage } from './cuda.ts';
 export { describeFile } from './describe.ts';
 export { diffPaths, type FileDiff, type PathDiff } from './diff.ts';
 export { formatFile, formatTensors, isParameter, mainTensors } from './format.ts';

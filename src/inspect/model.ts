@@ -1,4 +1,5 @@
 import { ELEMENT_TYPES, tensorBytes } from '../../onnx/model.ts';
+import { BUFFER_ENDING, isUpdateState, RESET_FLAG } from '../../onnx/names.ts';
 import {
   type GraphMessage,
   type ModelMessage,
@@ -9,15 +10,7 @@ import {
   type ValueInfoMessage,
 } from '../../onnx/proto.ts';
 import { OrtuneError } from '../errors.ts';
-import {
-  allNodes,
-  BUFFER_SUFFIX,
-  batchNorms,
-  isOptimizerState,
-  parameterNames,
-  RESET_FLAG,
-  statisticNames,
-} from './graph-roles.ts';
+import { allNodes, batchNorms, parameterNames, statisticNames } from './graph-roles.ts';
 import type { GraphDescription, HeldTensor, ModelKind, OpenFile, Role, StageRoles, TensorType } from './types.ts';
 import { elementBytes } from './values.ts';
 
@@ -70,10 +63,10 @@ function unreadable(path: string, reason: string, cause?: unknown): OrtuneError 
 /** What a training model does with its parameters; `undefined` for other models. */
 export function stageOf(graph: GraphMessage): StageRoles | undefined {
   const names = (graph.input ?? []).map(({ name }) => name ?? '');
-  const buffers = names.filter((name) => name.endsWith(BUFFER_SUFFIX));
+  const buffers = names.filter((name) => name.endsWith(BUFFER_ENDING));
   if (buffers.length === 0 && !names.includes(RESET_FLAG)) return undefined;
   return {
-    trained: new Set(buffers.map((name) => name.slice(0, -BUFFER_SUFFIX.length))),
+    trained: new Set(buffers.map((name) => name.slice(0, -BUFFER_ENDING.length))),
     moved: statisticNames(graph, 'moved'),
   };
 }
@@ -128,8 +121,8 @@ function roleFinder(graph: GraphMessage, own: StageRoles | undefined, around: St
   return {
     ofInput(input: TensorType): Role | undefined {
       const { name } = input;
-      if (own && (name.endsWith(BUFFER_SUFFIX) || name === RESET_FLAG)) return 'gradient';
-      if (isOptimizerState(name, (parameter) => inputs.has(parameter))) return 'optimizer';
+      if (own && (name.endsWith(BUFFER_ENDING) || name === RESET_FLAG)) return 'gradient';
+      if (isUpdateState(name, (parameter) => inputs.has(parameter))) return 'optimizer';
       if (stage?.trained.has(name) || stage?.moved.has(name)) return known(name, 'parameter');
       return parameters.has(name) && isStatic(input) ? known(name, 'parameter') : undefined;
     },

@@ -9,6 +9,7 @@ export interface Addon {
   loadRuntime(path: string): RuntimeInfo;
   setSeed(seed: number): void;
   probeCuda(options: Record<string, string>): Promise<string | null>;
+  cudaMemory(device: number): CudaMemory | null;
   loadCheckpoint(source: string | Uint8Array): Promise<NativeCheckpoint>;
   createSession(
     checkpoint: NativeCheckpoint,
@@ -22,6 +23,12 @@ export interface RuntimeInfo {
   libraryPath: string;
   hasTraining: boolean;
   providers: string[];
+}
+
+/** In bytes. */
+export interface CudaMemory {
+  free: number;
+  total: number;
 }
 
 export interface NativeModels {

@@ -1,9 +1,28 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { type LocatedLibrary, locateLibrary } from './locate.ts';
 
+const PROVIDER = 'libonnxruntime_providers_cuda.so';
 const PREFIX = 'kCudaExecutionProvider_';
 /** More than the longest name with its length; what is kept from one chunk to the next. */
 const OVERLAP = 512;
+
+/**
+ * The CUDA provider's library, which lies beside the training library where that is a GPU build.
+ *
+ * @param library the one in use by default
+ * @throws OrtuneError `CUDA_KERNELS` for a build without it, `SETUP_NEEDED`
+ */
+export function locateCudaProvider({ libraryPath, variant }: LocatedLibrary = locateLibrary()): string {
+  const file = join(dirname(libraryPath), PROVIDER);
+  if (existsSync(file)) return file;
+  throw new OrtuneError(
+    'CUDA_KERNELS',
+    `expected the CUDA provider's library beside the training library in use (${variant}), but there is no ${file}. ` +
+      `npm run setup -- --cuda fetches the GPU build, on a machine without a GPU too; or give the path of another build's ${PROVIDER} after --cuda.`,
+  );
+}
 
 /**
  * Reads from the CUDA provider's library which kernels it has: the names of their classes stand among its symbols, each
@@ -30,7 +49,7 @@ export async function readCudaKernels(file: string): Promise<Set<string>> {
     throw new OrtuneError(
       'CUDA_KERNELS',
       `${file}: expected the names of CUDA kernels among its symbols, found none; ` +
-        'give the path of libonnxruntime_providers_cuda.so itself, from a build that is not stripped',
+        `give the path of ${PROVIDER} itself, from a build that is not stripped`,
     );
   }
   return names;

@@ -1,6 +1,7 @@
+export type { CudaMemory } from './addon.ts';
 export { CheckpointState } from './checkpoint-state.ts';
 export { type LocatedLibrary, locateLibrary } from './locate.ts';
-export type { CudaOptions, SessionOptions } from './options.ts';
+export { type CudaOptions, findInvalidCuda, type SessionOptions } from './options.ts';
 export { Runtime } from './runtime.ts';
 export type { Tensor, TensorType } from './tensor.ts';
 export { type Tensors, TrainingSession, type TrainingSessionSource } from './training-session.ts';

@@ -1,3 +1,4 @@
+import { OrtuneError } from '../errors.ts';
 import type { NativeSessionOptions } from './addon.ts';
 
 /** Options of ONNX Runtime for a session. What is left out keeps ONNX Runtime's default. */
@@ -25,20 +26,65 @@ export interface SessionOptions {
   readonly cuda?: CudaOptions;
 }
 
+/** Options of ONNX Runtime's CUDA provider. What is left out keeps its default. */
 export interface CudaOptions {
   /** Which GPU, from 0 (default). */
   readonly deviceId?: number;
-  /** The most GPU memory that the arena may take, in bytes (default: all). */
+  /** The most GPU memory that the arena may take, in bytes (default: all). Inputs and cuDNN's workspace come on top. */
   readonly memoryLimit?: number;
-  /** Further options by ONNX Runtime's own names, e.g. `{ cudnn_conv_algo_search: 'HEURISTIC' }`. */
+  /**
+   * How cuDNN finds a convolution's algorithm: by trying all (`exhaustive`, ONNX Runtime's default: the fastest steps,
+   * after a first one that takes long for each input shape), by its rules (`heuristic`), or always the same (`default`).
+   */
+  readonly convolutionSearch?: 'exhaustive' | 'heuristic' | 'default';
+  /** Whether convolutions and matrix products may round float32 to TF32, with 10 bits of mantissa (default `true`). */
+  readonly tf32?: boolean;
+  /** Whether a convolution may take as much workspace as its fastest algorithm wants (default `true`), or 32 MiB. */
+  readonly maxWorkspace?: boolean;
+  /** Further options by ONNX Runtime's own names, e.g. `{ cudnn_conv1d_pad_to_nc1d: '1' }`. */
   readonly providerOptions?: Readonly<Record<string, string>>;
 }
 
-/** Keys and values as ONNX Runtime's CUDA provider names them. */
-export function toNativeCuda({ deviceId, memoryLimit, providerOptions }: CudaOptions): Record<string, string> {
+const SEARCHES = ['exhaustive', 'heuristic', 'default'];
+
+/** The first CUDA option that cannot be meant, for the caller to name in its own terms. */
+export function findInvalidCuda(
+  options: CudaOptions,
+): { option: keyof CudaOptions; expected: string; received: unknown } | undefined {
+  const { deviceId, memoryLimit, convolutionSearch, tf32, maxWorkspace } = options;
+  const isWhole = (value: number, least: number) => Number.isSafeInteger(value) && value >= least;
+  if (deviceId !== undefined && !isWhole(deviceId, 0)) {
+    return { option: 'deviceId', expected: 'a whole number from 0 up', received: deviceId };
+  }
+  if (memoryLimit !== undefined && !isWhole(memoryLimit, 1)) {
+    return { option: 'memoryLimit', expected: 'a whole number of bytes from 1 up', received: memoryLimit };
+  }
+  if (convolutionSearch !== undefined && !SEARCHES.includes(convolutionSearch)) {
+    return { option: 'convolutionSearch', expected: `one of ${SEARCHES.join(', ')}`, received: convolutionSearch };
+  }
+  for (const [option, value] of Object.entries({ tf32, maxWorkspace })) {
+    if (value === undefined || typeof value === 'boolean') continue;
+    return { option: option as 'tf32' | 'maxWorkspace', expected: 'true or false', received: value };
+  }
+  return undefined;
+}
+
+/** Keys and values as ONNX Runtime's CUDA provider names them. @throws OrtuneError `INVALID_ARGUMENT` */
+export function toNativeCuda(options: CudaOptions): Record<string, string> {
+  const invalid = findInvalidCuda(options);
+  if (invalid) {
+    const { option, expected, received } = invalid;
+    throw new OrtuneError('INVALID_ARGUMENT', `cuda.${option} must be ${expected}, but is ${String(received)}`);
+  }
+  const { deviceId = 0, memoryLimit, convolutionSearch, tf32, maxWorkspace, providerOptions } = options;
+  const flag = (value: boolean) => (value ? '1' : '0');
   return {
-    ...(deviceId !== undefined && { device_id: String(deviceId) }),
+    // Given in any case: it makes the provider look whether the GPU is there.
+    device_id: String(deviceId),
     ...(memoryLimit !== undefined && { gpu_mem_limit: String(memoryLimit) }),
+    ...(convolutionSearch !== undefined && { cudnn_conv_algo_search: convolutionSearch.toUpperCase() }),
+    ...(tf32 !== undefined && { use_tf32: flag(tf32) }),
+    ...(maxWorkspace !== undefined && { cudnn_conv_use_max_workspace: flag(maxWorkspace) }),
     ...providerOptions,
   };
 }

@@ -1,5 +1,5 @@
 import { OrtuneError } from '../errors.ts';
-import { type Addon, asOrtuneError, callNative, loadAddon } from './addon.ts';
+import { type Addon, asOrtuneError, type CudaMemory, callNative, loadAddon } from './addon.ts';
 import { locateLibrary } from './locate.ts';
 import { type CudaOptions, toNativeCuda } from './options.ts';
 
@@ -64,5 +64,22 @@ export class Runtime {
   /** Tries to set up the CUDA provider. Resolves to `null` when that works, else to the reason. */
   probeCuda(options: CudaOptions = {}): Promise<string | null> {
     return callNative(() => this.addon.probeCuda(toNativeCuda(options)));
+  }
+
+  /**
+   * Memory of a GPU in bytes: what is free for any process, and all there is. `null` while this process has not loaded
+   * CUDA, which `probeCuda` or a session on a GPU does.
+   *
+   * @throws OrtuneError `CUDA_FAILED` with CUDA's reason, e.g. when there is no such GPU
+   */
+  cudaMemory(deviceId = 0): CudaMemory | null {
+    if (!Number.isSafeInteger(deviceId) || deviceId < 0) {
+      throw new OrtuneError('INVALID_ARGUMENT', `deviceId must be a whole number from 0 up, but is ${deviceId}`);
+    }
+    try {
+      return this.addon.cudaMemory(deviceId);
+    } catch (error) {
+      throw asOrtuneError(error);
+    }
   }
 }

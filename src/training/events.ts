@@ -24,6 +24,8 @@ export type TrainingEvent =
       readonly cost: number;
       readonly accuracy: number;
     }
+  /** Gradients overflowed in half precision: the update that this batch was to end is left out, and the loss scale lowered. */
+  | { readonly type: 'overflow'; readonly pass: number; readonly batch: number }
   /** After each pass: over the test split, every picture counting the same. */
   | { readonly type: 'test'; readonly pass: number; readonly cost: number; readonly accuracy: number }
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };

@@ -1,8 +1,9 @@
-import { FEATURES, IMAGE } from '../../onnx/index.ts';
-import { batches, type Dataset, type Sample } from '../data/index.ts';
-import type { InferenceWorker } from '../inference/worker-session.ts';
+import { FEATURES, IMAGE, NO_LABEL } from '../../onnx/index.ts';
+import { type BatchOptions, batches, type Dataset, pictureCount, type Sample } from '../data/index.ts';
 import { Random } from '../random.ts';
 import type { Tensor } from '../runtime/index.ts';
+import type { Backbone } from './backbone.ts';
+import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
 import type { Emit } from './events.ts';
 import { type BatchSource, type FeedBatch, labelTensor } from './passes.ts';
 
@@ -13,9 +14,11 @@ interface FeatureTable {
   readonly labels: BigInt64Array;
 }
 
-export interface FeatureOptions {
+/** Pictures that the backbone takes at a time. */
+const BACKBONE_BATCH = 16;
+
+export interface FeatureOptions extends BatchShapeOptions {
   readonly imageSize: number;
-  readonly batchSize: number;
   readonly seed: number;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
@@ -26,7 +29,7 @@ export interface FeatureOptions {
  * computed once; a pass then is a matter of the head alone.
  */
 export async function featureSource(
-  backbone: InferenceWorker,
+  backbone: Backbone,
   dataset: Dataset,
   options: FeatureOptions,
 ): Promise<BatchSource> {
@@ -34,25 +37,31 @@ export async function featureSource(
   const progress = (done: number) => options.emit({ type: 'progress', task: 'features', done, total });
   const train = await computeFeatures(backbone, dataset.train, options, progress);
   const test = await computeFeatures(backbone, dataset.test, options, (done) => progress(dataset.train.length + done));
-  const { batchSize, seed } = options;
+  const training = trainingBatches(dataset.train.length, options);
+  const testing = testBatches(dataset.test.length, options);
   const ordered = Uint32Array.from(test.labels, (_, index) => index);
   return {
-    train: (pass) => select(train, new Random(seed, 'shuffle', pass).permutation(train.labels.length), batchSize),
-    test: () => select(test, ordered, batchSize),
-    trainSize: train.labels.length,
+    train: (pass) => {
+      const order = new Random(options.seed, 'shuffle', pass).permutation(train.labels.length);
+      return select(train, order.subarray(0, pictureCount(order.length, training)), training);
+    },
+    test: () => select(test, ordered, testing),
+    trainSize: pictureCount(train.labels.length, training),
     testSize: test.labels.length,
   };
 }
 
 async function computeFeatures(
-  backbone: InferenceWorker,
+  backbone: Backbone,
   samples: readonly Sample[],
-  { imageSize, seed, signal }: FeatureOptions,
+  { imageSize, seed, constantShape, signal }: FeatureOptions,
   onProgress: (done: number) => void,
 ): Promise<FeatureTable> {
   const labels = BigInt64Array.from(samples, ({ label }) => BigInt(label));
   const pictures = batches(samples, {
-    batchSize: 16,
+    batchSize: BACKBONE_BATCH,
+    // Both splits run through the same model: a short one has as many rows to a batch as the other.
+    fillLabel: constantShape ? BigInt(NO_LABEL) : undefined,
     imageSize,
     seed,
     pass: 0,
@@ -63,32 +72,37 @@ async function computeFeatures(
   let values = new Float32Array();
   let width = 0;
   let done = 0;
-  for await (const { images, size } of pictures) {
-    const dims = [size, imageSize, imageSize, 3];
+  for await (const { images, labels: rows, size } of pictures) {
+    const dims = [rows.length, imageSize, imageSize, 3];
     const outputs = await backbone.run({ [IMAGE]: { type: 'uint8', dims, data: images } });
     const features = outputs[FEATURES] as Tensor;
     if (done === 0) {
       width = features.dims[1] as number;
       values = new Float32Array(samples.length * width);
     }
-    values.set(features.data as Float32Array, done * width);
+    values.set((features.data as Float32Array).subarray(0, size * width), done * width);
     done += size;
     onProgress(done);
   }
   return { values, width, labels };
 }
 
-async function* select(table: FeatureTable, order: Uint32Array, batchSize: number): AsyncGenerator<FeedBatch> {
+async function* select(
+  table: FeatureTable,
+  order: Uint32Array,
+  { batchSize, fillLabel }: Pick<BatchOptions, 'batchSize' | 'fillLabel'>,
+): AsyncGenerator<FeedBatch> {
   const { values, width } = table;
   for (let start = 0; start < order.length; start += batchSize) {
     const rows = order.subarray(start, start + batchSize);
-    const data = new Float32Array(rows.length * width);
-    for (const [place, row] of rows.entries()) data.set(values.subarray(row * width, (row + 1) * width), place * width);
-    const labels = BigInt64Array.from(rows, (row) => table.labels[row]!);
-    const feeds = {
-      [FEATURES]: { type: 'float32', dims: [rows.length, width], data } as const,
-      ...labelTensor(labels),
-    };
+    const count = fillLabel === undefined ? rows.length : batchSize;
+    const data = new Float32Array(count * width);
+    const labels = new BigInt64Array(count).fill(fillLabel ?? 0n);
+    for (const [place, row] of rows.entries()) {
+      data.set(values.subarray(row * width, (row + 1) * width), place * width);
+      labels[place] = table.labels[row]!;
+    }
+    const feeds = { [FEATURES]: { type: 'float32', dims: [count, width], data } as const, ...labelTensor(labels) };
     yield { feeds, labels, size: rows.length };
   }
 }

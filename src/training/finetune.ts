@@ -4,6 +4,7 @@ import { encodeModelChunks, extract, movedStatistics, PROBABILITIES, withInitial
 import { imageTransform } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { parseClassNames, withClassifierMetadata } from '../inference/index.ts';
+import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, RUN_FILE, replaceFolder } from './output-folder.ts';
@@ -34,15 +35,32 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     join(settings.from, 'graph.onnx'),
     'Run npm run pretrain first, or name its folder with --from.',
   );
+  const device = await chooseDevice(settings.device, settings.cuda);
+  if (settings.precision === 'fp16' && device.device === 'cpu') {
+    throw new OrtuneError(
+      'OPTION',
+      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${device.reason}).`,
+    );
+  }
   const labels = await readLabels(join(settings.from, LABELS_FILE));
   // Stage one's own parts, or pictures that it trained on would be tested on.
   const partition = settings.split === undefined ? await partitionOf(join(settings.from, RUN_FILE)) : {};
   const found = await openData({ ...settings, ...partition, emit, expectedClasses: labels });
   const dataset = await checkPictures(found, { ...settings, emit, signal });
 
-  const plan = planOf(model, settings);
-  await using training = await openTraining(model, plan, { ...settings, emit });
-  const source = pictureSource(dataset, { ...settings, imageSize: network.imageSize, signal });
+  const plan = planOf(
+    model,
+    settings,
+    dataset.train.map(({ label }) => label),
+  );
+  await using training = await openTraining(model, plan, { ...settings, ...device, emit });
+  const source = pictureSource(dataset, {
+    ...settings,
+    imageSize: network.imageSize,
+    constantShape: training.constantShape,
+    liveBatchNorm: movedStatistics(model.graph, plan).size > 0,
+    signal,
+  });
   const history = await runPasses(training, source, { ...settings, emit, signal });
 
   const values = await parameterBytes(training.state, [...plan.trainable, ...movedStatistics(model.graph, plan)]);

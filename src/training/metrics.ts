@@ -7,7 +7,7 @@ export function argmax(values: Float32Array, offset: number, classes: number): n
   return best;
 }
 
-/** How many rows of `logits` [labels.length, classes] have their largest value at the label. */
+/** How many rows of `logits` [labels.length, classes] have their largest value at the label; those of no class never do. */
 export function countCorrect(logits: Float32Array, labels: BigInt64Array): number {
   const classes = logits.length / labels.length;
   let correct = 0;

@@ -5,10 +5,12 @@ import type { Emit } from './events.ts';
 import { countCorrect, PictureMean } from './metrics.ts';
 import type { Training } from './session.ts';
 
-/** A batch as the training graph takes it: `label` int64 [size] among the feeds. */
+/** A batch as the training graph takes it: `label` int64 [rows] among the feeds. */
 export interface FeedBatch {
   readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Of each row; `NO_LABEL` for rows that merely fill a test batch up. */
   readonly labels: BigInt64Array;
+  /** Rows that are pictures. */
   readonly size: number;
 }
 
@@ -18,7 +20,7 @@ export interface BatchSource {
   train(pass: number): AsyncIterable<FeedBatch>;
   /** The test split, in order. */
   test(): AsyncIterable<FeedBatch>;
-  /** Pictures of a pass over the training split. */
+  /** Pictures that come in a pass over the training split. */
   readonly trainSize: number;
   readonly testSize: number;
 }
@@ -88,11 +90,12 @@ async function trainPass(
     // All batches but a pass's last have one size, so the update's pictures are known at its first batch.
     if (missing === 0) missing = inUpdate = Math.min(accumulate * size, source.trainSize - done);
     missing -= size;
-    const outputs = await stepper.step({ ...feeds }, { share: size / inUpdate, last: missing === 0 });
+    const { outputs, skipped } = await stepper.step({ ...feeds }, { share: size / inUpdate, last: missing === 0 });
     const result = figures(outputs, labels);
     requireFinite(result.cost, `pass ${pass}, batch ${batch}`);
     cost.add(result.cost, size);
     accuracy.add(result.accuracy, size);
+    if (skipped) emit({ type: 'overflow', pass, batch });
     emit({ type: 'batch', pass, batch: batch++, ...result });
     done += size;
     emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
@@ -106,7 +109,7 @@ async function testPass({ session }: Training, source: BatchSource, pass: number
   let done = 0;
   for await (const { feeds, labels, size } of source.test()) {
     signal?.throwIfAborted();
-    const result = figures(await session.evalStep(feeds), labels);
+    const result = figures(await session.evalStep(feeds), labels, size);
     // The last step of a pass may have spoilt the parameters: no training step is left to show it.
     requireFinite(result.cost, `test after pass ${pass}`);
     cost.add(result.cost, size);
@@ -125,10 +128,10 @@ function requireFinite(cost: number, where: string): void {
   );
 }
 
-function figures(outputs: Readonly<Record<string, Tensor>>, labels: BigInt64Array) {
+function figures(outputs: Readonly<Record<string, Tensor>>, labels: BigInt64Array, size = labels.length) {
   const loss = outputs[LOSS]?.data as Float32Array;
   const logits = outputs[LOGITS]?.data as Float32Array;
-  return { cost: loss[0] as number, accuracy: countCorrect(logits, labels) / labels.length };
+  return { cost: loss[0] as number, accuracy: countCorrect(logits, labels) / size };
 }
 
 /** The label's tensor. */

@@ -11,22 +11,25 @@ import {
   headOnly,
   LOGITS,
   type Model,
+  movedStatistics,
   parametersOf,
-  runningStatistics,
   withInitializers,
 } from '../../onnx/index.ts';
-import { imageTransform } from '../data/index.ts';
-import { InferenceWorker, withClassifierMetadata } from '../inference/index.ts';
+import { type Dataset, imageTransform } from '../data/index.ts';
+import { withClassifierMetadata } from '../inference/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
+import { openBackbone } from './backbone.ts';
+import { anyLive, batchNormModes } from './batch-norm.ts';
+import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
-import { featureSource } from './feature-source.ts';
+import { type FeatureOptions, featureSource } from './feature-source.ts';
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { type PassResult, runPasses } from './passes.ts';
 import { pictureSource } from './picture-source.ts';
 import { checkPictures, openData, readNetwork } from './prepare.ts';
 import { saveRecord } from './save.ts';
-import { openTraining, parameterBytes } from './session.ts';
+import { openTraining, parameterBytes, type SessionDevice } from './session.ts';
 
 /** What a stage leaves. */
 export interface StageResult {
@@ -55,23 +58,30 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   checkStageOptions(settings);
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
+  const device = await chooseDevice(settings.device, settings.cuda);
   const found = await openData({ ...settings, emit, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
   const dataset = await checkPictures(found, { ...settings, emit, signal });
   const transform = imageTransform(network.imageSize);
   const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform });
 
-  const plan = headOnly(settings.batchNorm, ADAM_DEFAULTS);
-  const frozen = settings.batchNorm === 'frozen';
-  const sourceOptions = { ...settings, imageSize: network.imageSize, emit, signal };
-  const source = frozen ? await frozenSource(model, dataset, sourceOptions) : pictureSource(dataset, sourceOptions);
+  const modes = batchNormModes(model, settings.batchNorm);
+  const plan = headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS);
+  const liveBatchNorm = anyLive(modes);
+  const frozen = !liveBatchNorm;
   await using training = await openTraining(frozen ? extract(model, [FEATURES], [LOGITS]) : model, plan, {
     ...settings,
+    ...device,
     emit,
   });
+  const { constantShape } = training;
+  const sourceOptions = { ...settings, imageSize: network.imageSize, constantShape, liveBatchNorm, emit, signal };
+  const source = frozen
+    ? await frozenSource(model, dataset, { ...sourceOptions, device: training.device })
+    : pictureSource(dataset, sourceOptions);
   const history = await runPasses(training, source, { ...settings, accumulate: 1, emit, signal });
 
-  const moved = frozen ? [] : runningStatistics(model.graph);
+  const moved = movedStatistics(model.graph, plan);
   const trained = withInitializers(model, await parameterBytes(training.state, [...HEAD_PARAMETERS, ...moved]));
   await replaceFolder(settings.out, async (folder) => {
     await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(trained));
@@ -91,19 +101,8 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   return { folder: settings.out, classes: dataset.classes, history };
 }
 
-async function frozenSource(
-  model: Model,
-  dataset: Parameters<typeof featureSource>[1],
-  options: {
-    imageSize: number;
-    batchSize: number;
-    seed: number;
-    threads?: number;
-    emit: Emit;
-    signal: AbortSignal | undefined;
-  },
-) {
-  await using backbone = await InferenceWorker.create([...encodeModelChunks(extract(model, [], [FEATURES]))], options);
+async function frozenSource(model: Model, dataset: Dataset, options: FeatureOptions & { device: SessionDevice }) {
+  await using backbone = await openBackbone(model, options.device);
   // Awaited here: the backbone goes when this function returns.
   return await featureSource(backbone, dataset, options);
 }

@@ -1,12 +1,18 @@
 import { availableParallelism } from 'node:os';
-import { buildArtifacts, bytesOf, type Model, type Optimizer, type TrainingPlan } from '../../onnx/index.ts';
-import { CheckpointState, TrainingSession } from '../runtime/index.ts';
-import { chooseDevice, type DeviceChoice } from './device.ts';
+import {
+  type Artifacts,
+  buildArtifacts,
+  bytesOf,
+  type Model,
+  type Optimizer,
+  type TrainingPlan,
+} from '../../onnx/index.ts';
+import { CheckpointState, type CudaOptions, TrainingSession } from '../runtime/index.ts';
+import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
-export interface SessionOptions {
-  readonly device: DeviceChoice;
+export interface SessionOptions extends Device {
   readonly threads?: number | undefined;
   readonly emit: Emit;
 }
@@ -16,7 +22,16 @@ export interface Training extends AsyncDisposable {
   readonly session: TrainingSession;
   readonly state: CheckpointState;
   readonly stepper: Stepper;
-  readonly device: { readonly device: 'cpu' | 'cuda'; readonly threads: number };
+  readonly device: SessionDevice;
+  /** Whether batches must all have one shape: on CUDA, cuDNN searches its algorithms anew for each. */
+  readonly constantShape: boolean;
+}
+
+export interface SessionDevice {
+  readonly device: 'cpu' | 'cuda';
+  /** With `device` `'cuda'` only. */
+  readonly cuda?: CudaOptions;
+  readonly threads: number;
 }
 
 /** Writes the artifacts of a plan and opens a session on them. */
@@ -25,10 +40,27 @@ export async function openTraining(
   plan: TrainingPlan<Optimizer>,
   options: SessionOptions,
 ): Promise<Training> {
-  const { device, reason } = await chooseDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  options.emit({ type: 'device', device, reason, threads });
+  const { device: kind, cuda, reason, threads = availableParallelism(), emit } = options;
+  const device = { device: kind, threads, ...(cuda && { cuda }) };
+  emit({ type: 'device', device: kind, reason, threads });
   const artifacts = buildArtifacts(model, plan);
+  const opened = await openSession(artifacts, device);
+  return {
+    ...opened,
+    stepper: artifacts.optimizerModel ? libraryStepper(opened.session) : graphStepper(opened.session),
+    device,
+    constantShape: kind === 'cuda',
+  };
+}
+
+/** A session and its state, which go together. */
+export type OpenSession = Pick<Training, 'session' | 'state' | typeof Symbol.asyncDispose>;
+
+/** Opens a session on artifacts. */
+export async function openSession(
+  artifacts: Artifacts<Optimizer>,
+  { device, cuda = {}, threads }: SessionDevice,
+): Promise<OpenSession> {
   const state = await CheckpointState.load(artifacts.checkpoint);
   try {
     const session = await TrainingSession.create({
@@ -36,13 +68,11 @@ export async function openTraining(
       trainModel: artifacts.trainingModel,
       evalModel: artifacts.evalModel,
       optimizerModel: artifacts.optimizerModel,
-      options: { intraOpThreads: threads, ...(device === 'cuda' && { cuda: {} }) },
+      options: { intraOpThreads: threads, ...(device === 'cuda' && { cuda }) },
     });
     return {
       session,
       state,
-      stepper: artifacts.optimizerModel ? libraryStepper(session) : graphStepper(session),
-      device: { device, threads },
       async [Symbol.asyncDispose]() {
         await session.dispose();
         await state.dispose();

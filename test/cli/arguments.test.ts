@@ -37,7 +37,7 @@ describe('what a command is given', () => {
       split: undefined,
       threads: undefined,
       lr,
-      bn,
+      bn: [bn],
       ...same,
     });
   });
@@ -79,8 +79,8 @@ describe('what is refused', () => {
     ['a flag twice', [...DATA, '--data', 'others'], '--data: expected a value, received several: data, others.'],
     [
       'a choice twice',
-      [...DATA, '--bn', 'live', '--bn', 'frozen'],
-      '--bn: expected one of live, frozen, received several: live, frozen.',
+      [...DATA, '--device', 'cpu', '--device', 'cuda'],
+      '--device: expected one of auto, cpu, cuda, received several: cpu, cuda.',
     ],
     [
       'a number twice',

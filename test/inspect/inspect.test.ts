@@ -129,6 +129,19 @@ describe('what is trained', () => {
     expect(training?.graph?.operators).toHaveProperty('Sqrt');
   });
 
+  it('is the same in mixed precision, where weights are cast before they are read', async () => {
+    const plan = wholeNetwork(MODEL, 'live', { ...IN_GRAPH, averages: true });
+    const half = buildArtifacts(MODEL, { ...plan, precision: 'fp16' });
+    await writeArtifacts('half', half);
+    const roles = async (name: string) => {
+      const { tensors } = await describeOne(name, 'training_model.onnx');
+      return tensors
+        .filter(({ role }) => role !== 'optimizer' && role !== 'constant')
+        .map(({ name, role }) => [name, role]);
+    };
+    expect(await roles('half')).toEqual(await roles('own'));
+  });
+
   it('is said by the checkpoint beside a network; alone it cannot tell a moved statistic from a frozen one', async () => {
     await mkdir(path('result'));
     await writeFile(path('result', 'graph.onnx'), encodeModel(MODEL));

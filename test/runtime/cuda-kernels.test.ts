@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readCudaKernels } from '../../src/runtime/cuda-kernels.ts';
+import { locateCudaProvider, readCudaKernels } from '../../src/runtime/cuda-kernels.ts';
 import { shared } from '../shared.ts';
 
 let folder = '';
@@ -53,6 +53,17 @@ describe('the kernels of a CUDA provider', () => {
       code: 'CUDA_KERNELS',
       message: `cannot read the CUDA provider's library ${file}`,
     });
+  });
+
+  it('stand in the library beside that of a GPU build', async () => {
+    const file = join(folder, 'libonnxruntime_providers_cuda.so');
+    const library = { libraryPath: join(folder, 'libort_trainer.so.1'), variant: 'linux-x86_64-gpu' };
+    await writeFile(file, symbol(CONV));
+    expect(locateCudaProvider(library)).toBe(file);
+    await rm(file);
+    expect(() => locateCudaProvider({ ...library, variant: 'linux-x86_64' })).toThrow(
+      /in use \(linux-x86_64\), but there is no .*providers_cuda\.so\. npm run setup -- --cuda fetches the GPU build/,
+    );
   });
 
   const provider = fileURLToPath(

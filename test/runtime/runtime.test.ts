@@ -61,6 +61,19 @@ test('says why there is no CUDA', async () => {
   }
 });
 
+test('tells the memory of a GPU, once CUDA is loaded', async () => {
+  const runtime = Runtime.load();
+  const works = (await runtime.probeCuda()) === null;
+  if (works) {
+    const memory = runtime.cudaMemory();
+    expect(memory?.free).toBeGreaterThan(0);
+    expect(memory?.total).toBeGreaterThanOrEqual(memory?.free ?? 0);
+  } else if (!runtime.providers.includes('CUDAExecutionProvider')) {
+    expect(runtime.cudaMemory()).toBe(null);
+  }
+  expect(await failure(() => runtime.cudaMemory(-1))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+});
+
 test('training and onnxruntime-node live in one process', async () => {
   const model = buildResNet({ width: 0.125, imageSize: 32, classes: 5 });
   const server = await serving.InferenceSession.create(encodeModel(model));

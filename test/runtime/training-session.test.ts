@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { CheckpointState, TrainingSession } from '../../src/runtime/index.ts';
+import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtime/index.ts';
 import { artifacts, BIAS, batch } from './artifacts.ts';
 import { artifactFiles, floats, lossOf, openSession, temporaryFolder } from './fixture.ts';
 
@@ -74,6 +74,44 @@ test('the learning rate is 0.001 at first and then what is set', async () => {
   expect(await session.getLearningRate()).toBe(Math.fround(0.1));
   await session.setLearningRate(0);
   expect(await session.getLearningRate()).toBe(0);
+});
+
+// Steps of the same shapes share the memory of their inputs and outputs; one of another shape in between ends that.
+test('steps that share memory give the bits of steps that do not', async () => {
+  const run = async (shares: boolean) => {
+    const { state, session } = await openSession();
+    const results: Tensors[] = [];
+    for (const seed of [1, 2, 3]) {
+      if (!shares) {
+        await session.trainStep(batch(2, 9));
+        await session.evalStep(batch(2, 9));
+        await session.lazyResetGrad();
+      }
+      results.push(await session.trainStep(batch(4, seed)));
+      await session.optimizerStep();
+      await session.lazyResetGrad();
+      results.push({ bias: await state.getParameter(BIAS) });
+    }
+    const [first, second] = [await session.evalStep(batch(3, 1)), await session.evalStep(batch(3, 2))];
+    expect(first).not.toEqual(second);
+    expect(await session.evalStep(batch(3, 1))).toEqual(first);
+    expect((await session.evalStep(batch(1, 1)))['logits']?.dims).toEqual([1, 5]);
+    expect(await session.evalStep(batch(3, 2))).toEqual(second);
+    return results;
+  };
+  const results = await run(true);
+  expect(results).toEqual(await run(false));
+  expect(results[2]).not.toEqual(results[0]);
+});
+
+test("outputs are the caller's own", async () => {
+  const { session } = await openSession();
+  const first = await session.evalStep(batch(4, 1));
+  const kept = structuredClone(first);
+  await session.evalStep(batch(4, 2));
+  expect(first).toEqual(kept);
+  floats(first, 'logits').fill(0);
+  expect(await session.evalStep(batch(4, 1))).toEqual(kept);
 });
 
 test('evaluation changes nothing', async () => {

@@ -7,7 +7,6 @@ interface Runtime {
   version: string;
   artifact: string;
   variants: Record<string, { platform: string; device: string; files: Record<string, string> }>;
-  cuda: { driver: number; libraries: string[] };
 }
 interface Question {
   runtime: Runtime;

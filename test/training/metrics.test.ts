@@ -16,6 +16,12 @@ it('countCorrect counts the rows whose largest value stands at the label, ties g
   expect(countCorrect(logits, BigInt64Array.of(0n, 2n, 2n, 0n))).toBe(0);
 });
 
+it('countCorrect counts no row whose label is no class', () => {
+  const logits = Float32Array.of(...[0, 1, 0], ...[0, 0, 0], ...[-1, -1, -1]);
+  expect(countCorrect(logits, BigInt64Array.of(1n, -1n, -1n))).toBe(1);
+  expect(countCorrect(logits, BigInt64Array.of(1n, 0n, -1n))).toBe(2);
+});
+
 describe('PictureMean', () => {
   it('counts each picture the same, unlike a mean of batch means', () => {
     const mean = new PictureMean();

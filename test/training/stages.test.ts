@@ -131,7 +131,7 @@ describe('stage two', () => {
 
   it('with frozen BatchNorm leaves the running statistics as they are', async () => {
     const options = { data: workshop.data, from: workshop.path('one'), passes: 1, threads: 1 } as const;
-    await finetune({ ...options, batchNorm: 'frozen', out: workshop.path('two-frozen') });
+    await finetune({ ...options, batchNorm: 'affine', out: workshop.path('two-frozen') });
     const before = await load('one/graph.onnx');
     const names = changed(before, await load('two-frozen/model.onnx'));
     expect(names).toHaveLength(161);
@@ -145,8 +145,20 @@ describe('stage two', () => {
     const dataset = await openDataset(workshop.data);
     const model = await load('two/model.onnx');
     const plan = wholeNetwork(model, 'live', ADAM_DEFAULTS);
-    await using training = await openTraining(model, plan, { device: 'cpu', threads: 1, emit: () => {} });
-    const source = pictureSource(dataset, { imageSize: 32, batchSize: 4, seed: 0, augment: false, batchNorm: 'live' });
+    await using training = await openTraining(model, plan, {
+      device: 'cpu',
+      reason: 'as asked',
+      threads: 1,
+      emit: () => {},
+    });
+    const source = pictureSource(dataset, {
+      imageSize: 32,
+      batchSize: 4,
+      seed: 0,
+      augment: false,
+      liveBatchNorm: true,
+      constantShape: false,
+    });
     let correct = 0;
     let first: Float32Array | undefined;
     for await (const { feeds, labels, size } of source.test()) {

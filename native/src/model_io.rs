@@ -1,11 +1,11 @@
-//! The inputs that a model declares. The training API tells their names only, so types and shapes are read from the
-//! model itself: a walk over `ModelProto.graph.input`, past everything else (weights included), by the field numbers
-//! of `onnx.proto`.
+//! The inputs and outputs that a model declares. The training API tells their names only, so types and shapes are read
+//! from the model itself: a walk over `input` and `output` of `ModelProto.graph`, past everything else (weights
+//! included), by the field numbers of `onnx.proto`.
 
 use std::io::{BufRead, Read, Seek};
 
 /// One dimension: a number, a name that stands for the same number wherever it occurs, or anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Dimension {
     Fixed(i64),
     Named(String),
@@ -13,12 +13,19 @@ pub enum Dimension {
 }
 
 #[derive(Clone, Debug)]
-pub struct DeclaredInput {
+pub struct DeclaredTensor {
     pub name: String,
     /// Number of `TensorProto.DataType`.
     pub element: i64,
     /// `None` where the model leaves even the rank open.
     pub dims: Option<Vec<Dimension>>,
+}
+
+/// Parameters and gradients included.
+#[derive(Default)]
+pub struct Declared {
+    pub inputs: Vec<DeclaredTensor>,
+    pub outputs: Vec<DeclaredTensor>,
 }
 
 /// The only way to fail is a file that is no model; who asks knows which.
@@ -62,25 +69,26 @@ fn skip(reader: &mut impl Seek, field: &Field) -> Walk<()> {
     reader.seek_relative(i64::try_from(*length).map_err(drop)?).map_err(drop)
 }
 
-pub fn read_model<R: BufRead + Seek>(mut reader: R) -> Walk<Vec<DeclaredInput>> {
-    let mut inputs = Vec::new();
+pub fn read_model<R: BufRead + Seek>(mut reader: R) -> Walk<Declared> {
+    let mut declared = Declared::default();
     while !reader.fill_buf().map_err(drop)?.is_empty() {
         match field(&mut reader)? {
-            (7, Field::Bytes(length)) => read_graph(&mut reader, length, &mut inputs)?,
+            (7, Field::Bytes(length)) => read_graph(&mut reader, length, &mut declared)?,
             (_, other) => skip(&mut reader, &other)?,
         }
     }
-    Ok(inputs)
+    Ok(declared)
 }
 
-fn read_graph<R: BufRead + Seek>(reader: &mut R, length: u64, inputs: &mut Vec<DeclaredInput>) -> Walk<()> {
+fn read_graph<R: BufRead + Seek>(reader: &mut R, length: u64, declared: &mut Declared) -> Walk<()> {
     let end = reader.stream_position().map_err(drop)? + length;
     while reader.stream_position().map_err(drop)? < end {
         match field(reader)? {
-            (11, Field::Bytes(length)) => {
+            (number @ (11 | 12), Field::Bytes(length)) => {
                 let mut message = Vec::new();
                 reader.by_ref().take(length).read_to_end(&mut message).map_err(drop)?;
-                inputs.extend(read_value_info(&message)?);
+                let side = if number == 11 { &mut declared.inputs } else { &mut declared.outputs };
+                side.extend(read_value_info(&message)?);
             }
             (_, other) => skip(reader, &other)?,
         }
@@ -111,8 +119,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// `ValueInfoProto { name = 1; type = 2 }`, `TypeProto { tensor_type = 1 }`, `Tensor { elem_type = 1; shape = 2 }`.
-/// Nothing for inputs that are no tensors.
-fn read_value_info(message: &[u8]) -> Walk<Option<DeclaredInput>> {
+/// Nothing for what is no tensor.
+fn read_value_info(message: &[u8]) -> Walk<Option<DeclaredTensor>> {
     let (mut name, mut tensor) = (String::new(), None);
     fields(message, |number, _, bytes| {
         match number {
@@ -137,7 +145,7 @@ fn read_value_info(message: &[u8]) -> Walk<Option<DeclaredInput>> {
         }
         Ok(())
     })?;
-    Ok(Some(DeclaredInput { name, element, dims }))
+    Ok(Some(DeclaredTensor { name, element, dims }))
 }
 
 /// `TensorShapeProto { dim = 1 }`, `Dimension { dim_value = 1; dim_param = 2 }`.
