@@ -14,18 +14,21 @@ import {
   wholeNetwork,
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
+import { loadRecipe } from '../recipes/index.ts';
 import { PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { writeFiles } from '../write-files.ts';
 import type { Command } from './run.ts';
+import { given } from './stage-flags.ts';
 
 interface Options {
-  depth: number;
-  width: number;
-  strideIn: '3x3' | '1x1';
+  recipe: string | undefined;
+  depth: number | undefined;
+  width: number | undefined;
+  strideIn: '3x3' | '1x1' | undefined;
   classes: number;
-  imageSize: number;
-  inputNorm: InputNormalisationName;
-  dropout: number;
+  imageSize: number | undefined;
+  inputNorm: InputNormalisationName | undefined;
+  dropout: number | undefined;
   seed: number;
   out: string;
   artifacts: string | undefined;
@@ -36,27 +39,35 @@ interface Options {
 export const buildGraphCommand: Command<Options> = {
   usage: 'npm run build-graph -- [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
   flags: {
-    depth: { type: 'number', default: RESNET_DEFAULTS.depth, describe: 'Weighted layers' },
-    width: { type: 'number', default: RESNET_DEFAULTS.width, describe: 'Factor on the channels of the four stages' },
+    recipe: {
+      type: 'string',
+      describe: 'tutorial, recommended or a YAML file; flags go before what it says of the network',
+    },
+    depth: { type: 'number', defaultDescription: String(RESNET_DEFAULTS.depth), describe: 'Weighted layers' },
+    width: {
+      type: 'number',
+      defaultDescription: String(RESNET_DEFAULTS.width),
+      describe: 'Factor on the channels of the four stages',
+    },
     'stride-in': {
       choices: ['3x3', '1x1'] as const,
-      default: RESNET_DEFAULTS.strideIn,
+      defaultDescription: String(RESNET_DEFAULTS.strideIn),
       describe: 'Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA',
     },
     classes: { type: 'number', default: RESNET_DEFAULTS.classes, describe: 'Classes of the head' },
     'image-size': {
       type: 'number',
-      default: RESNET_DEFAULTS.imageSize,
+      defaultDescription: String(RESNET_DEFAULTS.imageSize),
       describe: 'Side of the input, a multiple of 32',
     },
     'input-norm': {
       choices: Object.keys(INPUT_NORMALISATIONS),
-      default: RESNET_DEFAULTS.inputNorm,
+      defaultDescription: String(RESNET_DEFAULTS.inputNorm),
       describe: 'Pixels as the pretrained weights expect them',
     },
     dropout: {
       type: 'number',
-      default: RESNET_DEFAULTS.dropout,
+      defaultDescription: String(RESNET_DEFAULTS.dropout),
       describe: 'Share of the features that the head does without in each training step',
     },
     seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
@@ -79,16 +90,16 @@ export const buildGraphCommand: Command<Options> = {
       throw new OrtuneError('OPTION', '--bn: expected with --artifacts only; the graph itself does not depend on it.');
     }
     const { depth, width, strideIn, classes, imageSize, inputNorm, dropout, seed } = args;
-    const model = buildResNet({
-      depth: depth as ResNetOptions['depth'],
+    const planned = args.recipe === undefined ? {} : (await loadRecipe(args.recipe)).network;
+    const asked = given({
+      depth: depth as ResNetOptions['depth'] | undefined,
       width,
       strideIn,
-      classes,
       imageSize,
       inputNorm,
       dropout,
-      seed,
     });
+    const model = buildResNet({ ...planned, ...asked, classes, seed });
     const chunks = [...encodeModelChunks(model)];
     await writeFiles(dirname(resolve(args.out)), { [resolve(args.out)]: chunks });
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);

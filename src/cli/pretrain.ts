@@ -2,12 +2,13 @@ import { PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { pretrain } from '../training/pretrain.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
-import { type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { given, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 interface Options extends StageArguments {
   weights: string;
-  graph: string;
-  allowMissing: string[];
+  graph: string | undefined;
+  optimizer: 'adam' | 'lbfgs' | undefined;
+  allowMissing: string[] | undefined;
   save: 'paddle' | undefined;
   verbose: boolean;
 }
@@ -18,29 +19,32 @@ export const pretrainCommand: Command<Options> = {
     ...stageFlags(PRETRAIN_DEFAULTS),
     augment: {
       type: 'boolean',
-      default: PRETRAIN_DEFAULTS.augment,
+      defaultDescription: String(PRETRAIN_DEFAULTS.augment),
       describe: 'Crop and mirror training pictures at random; only with --bn live',
     },
     weights: { type: 'string', demandOption: true, describe: "Pretrained weights, or 'none' for seeded noise" },
-    graph: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'Network from npm run build-graph' },
+    graph: {
+      type: 'string',
+      defaultDescription: PRETRAIN_DEFAULTS.graph,
+      describe: 'Network from npm run build-graph',
+    },
+    optimizer: {
+      choices: ['adam', 'lbfgs'] as const,
+      defaultDescription: PRETRAIN_DEFAULTS.optimizer,
+      describe: 'lbfgs solves for the best head on the frozen features, its regularisation chosen on pictures held out',
+    },
     'allow-missing': {
       type: 'string',
       array: true,
-      default: [],
       describe: "Parameters that the weights may lack, e.g. 'res5*'",
     },
     save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
     verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
   },
   handle: (args) =>
-    runStage(args.verbose, (hooks) =>
-      pretrain({
-        ...stageOptions(args),
-        ...hooks,
-        weights: args.weights,
-        graph: args.graph,
-        allowMissing: args.allowMissing,
-        savePaddle: args.save === 'paddle',
-      }),
-    ),
+    runStage(args.verbose, async (hooks) => {
+      const { weights, graph, optimizer, allowMissing, save } = args;
+      const own = given({ graph, optimizer, allowMissing, savePaddle: save && true });
+      await pretrain({ ...(await stageOptions(args, 'pretrain')), ...own, ...hooks, weights });
+    }),
 };

@@ -1,66 +1,163 @@
+import type { AugmentationOptions } from '../augment/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { loadRecipe, type Recipe } from '../recipes/index.ts';
 import { parseBatchNorm } from '../training/batch-norm.ts';
 import type { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 
-/** The flags that both stages have, with the stage's own defaults. */
+/**
+ * The flags that both stages have. Their values are left open, and the stage's own defaults only told: what is not given is
+ * a recipe's, or the library's default.
+ */
 export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_DEFAULTS) {
   return {
-    data: { type: 'string', demandOption: true, describe: 'Folder (or CSV file) of the pictures' },
-    split: { type: 'string', describe: "tutorial, official or ratio:0.8; the data set's own by default" },
-    passes: { type: 'number', default: defaults.passes, describe: 'Times that each training picture is seen' },
-    'batch-size': { type: 'number', default: defaults.batchSize, describe: 'Pictures of one step' },
-    lr: { type: 'number', default: defaults.learningRate, describe: 'Learning rate' },
+    data: {
+      type: 'string',
+      demandOption: true,
+      describe: "Folder of the pictures, CSV file, or Flowers-102's archive",
+    },
+    split: {
+      type: 'string',
+      describe:
+        "tutorial, official, train+valid, ratio:0.8, ratio:0.7/0.15/0.15 (train/valid/test) or fold:1/5; the data set's own by default",
+    },
+    recipe: { type: 'string', describe: 'tutorial, recommended or a YAML file; flags go before what it says' },
+    passes: {
+      type: 'number',
+      defaultDescription: String(defaults.passes),
+      describe: 'Times that each training picture is seen',
+    },
+    'batch-size': {
+      type: 'number',
+      defaultDescription: String(defaults.batchSize),
+      describe: 'Pictures of one step',
+    },
+    lr: {
+      type: 'number',
+      defaultDescription: String(defaults.learningRate),
+      describe: "Learning rate, at the schedule's peak",
+    },
+    schedule: {
+      choices: ['constant', 'cosine', 'one-cycle'] as const,
+      defaultDescription: defaults.schedule.kind,
+      describe: 'How the learning rate moves over the run',
+    },
+    'warm-up': { type: 'number', describe: 'Share of the run in which the learning rate rises first' },
     bn: {
       type: 'string',
       array: true,
-      default: [defaults.batchNorm as string],
+      defaultDescription: defaults.batchNorm,
       describe:
         "BatchNorm: live (the batch's own statistics), affine (running ones; scale and offset train) or frozen; by pattern: 'bn5*=live' '*=frozen'",
     },
-    augment: { type: 'boolean', default: defaults.augment, describe: 'Crop and mirror training pictures at random' },
+    'label-smoothing': {
+      type: 'number',
+      defaultDescription: String(defaults.labelSmoothing),
+      describe: 'Share of each label that is spread over the classes',
+    },
+    augment: {
+      type: 'boolean',
+      defaultDescription: String(defaults.augment),
+      describe: 'Crop and mirror training pictures at random',
+    },
+    ...AUGMENT_FLAGS,
+    'test-size': { type: 'number', describe: "Side of the test's square, in pixels; the network's by default" },
+    'test-resize': { type: 'number', describe: 'Short side that it is cut from; 256/224 of it by default' },
+    'test-flip': { type: 'boolean', describe: 'Test by the mean over a picture and its mirror image' },
+    keep: {
+      choices: ['last', 'best'] as const,
+      defaultDescription: defaults.keep,
+      describe: 'Pass that the result is: the last, or the one that tested best',
+    },
+    patience: { type: 'number', describe: 'Stop after so many passes in a row without a better test' },
     'on-bad-image': {
       choices: ['stop', 'skip'] as const,
-      default: defaults.onBadImage,
+      defaultDescription: defaults.onBadImage,
       describe: 'What to do about pictures that cannot be decoded',
     },
-    seed: { type: 'number', default: defaults.seed, describe: 'Seed of order, crops and split' },
-    device: { choices: ['auto', 'cpu', 'cuda'] as const, default: defaults.device, describe: 'Where to train' },
+    seed: { type: 'number', defaultDescription: String(defaults.seed), describe: 'Seed of order, crops and split' },
+    device: {
+      choices: ['auto', 'cpu', 'cuda'] as const,
+      defaultDescription: defaults.device,
+      describe: 'Where to train',
+    },
     ...CUDA_FLAGS,
     threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
-    out: { type: 'string', default: defaults.out, describe: 'Folder of the results' },
+    out: { type: 'string', defaultDescription: defaults.out, describe: 'Folder of the results' },
   } as const;
 }
 
-export interface StageArguments extends CudaArguments {
+export interface StageArguments extends CudaArguments, AugmentArguments {
   data: string;
   split: string | undefined;
-  passes: number;
-  batchSize: number;
-  lr: number;
-  bn: string[];
-  augment: boolean;
-  onBadImage: 'stop' | 'skip';
-  seed: number;
-  device: 'auto' | 'cpu' | 'cuda';
+  recipe: string | undefined;
+  passes: number | undefined;
+  batchSize: number | undefined;
+  lr: number | undefined;
+  schedule: 'constant' | 'cosine' | 'one-cycle' | undefined;
+  warmUp: number | undefined;
+  bn: string[] | undefined;
+  labelSmoothing: number | undefined;
+  augment: boolean | undefined;
+  testSize: number | undefined;
+  testResize: number | undefined;
+  testFlip: boolean | undefined;
+  keep: 'last' | 'best' | undefined;
+  patience: number | undefined;
+  onBadImage: 'stop' | 'skip' | undefined;
+  seed: number | undefined;
+  device: 'auto' | 'cpu' | 'cuda' | undefined;
   threads: number | undefined;
-  out: string;
+  out: string | undefined;
 }
 
-/** The flags as the library's options. */
-export function stageOptions(args: StageArguments) {
-  return {
+/** Without what is undefined: that would go before a default. */
+export function given<Values extends object>(
+  values: Values,
+): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** The flags as the library's options, over what the recipe says of a stage. @throws OrtuneError `RECIPE_*`, `OPTION` */
+export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: StageArguments, stage: Stage) {
+  const recipe: Recipe = args.recipe === undefined ? { name: '' } : await loadRecipe(args.recipe);
+  const planned = (recipe[stage] ?? {}) as NonNullable<Recipe[Stage]>;
+  const { patience, schedule: kind, warmUp } = args;
+  const schedule = kind === undefined ? planned.schedule : { kind };
+  const common = given({
     data: args.data,
+    split: args.split ?? recipe.split,
     passes: args.passes,
     batchSize: args.batchSize,
     learningRate: args.lr,
-    batchNorm: parseBatchNorm(args.bn),
-    augment: args.augment,
+    schedule: warmUp === undefined ? schedule : { ...(schedule ?? { kind: 'constant' }), warmUp },
+    batchNorm: args.bn && parseBatchNorm(args.bn),
+    labelSmoothing: args.labelSmoothing,
+    augment: augmentOf(args, planned.augment),
+    testSize: args.testSize,
+    testResize: args.testResize,
+    testFlip: args.testFlip,
+    keep: args.keep,
+    earlyStopping: patience === undefined ? undefined : { patience },
     onBadImage: args.onBadImage,
     seed: args.seed,
     device: args.device,
     out: args.out,
-    ...cudaOptions(args),
-    ...(args.split !== undefined && { split: args.split }),
-    ...(args.threads !== undefined && { threads: args.threads }),
-  };
+    threads: args.threads,
+  });
+  return { ...planned, ...common, data: args.data, ...cudaOptions(args) };
+}
+
+/** The flags' augmentation over a recipe's. */
+function augmentOf(
+  args: Pick<StageArguments, 'augment'> & AugmentArguments,
+  planned: boolean | AugmentationOptions | undefined,
+): boolean | AugmentationOptions | undefined {
+  const changes = augmentOptions(args);
+  if (Object.keys(changes).length === 0) return args.augment ?? planned;
+  if (args.augment === false) {
+    throw new OrtuneError('OPTION', `--no-augment: expected alone, received ${Object.keys(changes).join(', ')} too.`);
+  }
+  return { ...(typeof planned === 'object' && planned), ...changes };
 }

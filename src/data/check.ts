@@ -3,6 +3,7 @@ import { OrtuneError } from '../errors.ts';
 import { type Dataset, requireTrainable, type Sample } from './dataset.ts';
 import { findDefect } from './image.ts';
 import { createLimiter, DECODERS } from './limiter.ts';
+import { readSample } from './sample.ts';
 
 export interface BadImage {
   readonly file: string;
@@ -23,10 +24,10 @@ export async function checkImages(
   const limit = createLimiter(DECODERS);
   let done = 0;
   const reasons = await Promise.all(
-    samples.map(({ file }) =>
+    samples.map((sample) =>
       limit(async () => {
         signal?.throwIfAborted();
-        const reason = await findDefect(file);
+        const reason = await findDefect(sample.range ? await readSample(sample) : sample.file);
         onProgress?.(++done, samples.length);
         return reason;
       }),

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { basename, dirname, isAbsolute, normalize, sep } from 'node:path';
 import { CsvError, parse } from 'csv-parse';
 import { OrtuneError } from '../errors.ts';
-import { classesOf, type Entry, type Listing, type Partition, requireFiles } from './listing.ts';
+import { classesOf, type Entry, type Listing, type Partition, requireFiles, withValidation } from './listing.ts';
 
 const PARTS = ['train', 'valid', 'test'] as const;
 type Part = (typeof PARTS)[number];
@@ -36,7 +36,9 @@ export async function readCsv(path: string): Promise<Listing> {
   const splits = new Map<string, Partition>();
   if (rows[0]?.part !== undefined) {
     const of = (part: Part) => entries.filter((_, row) => rows[row]!.part === part);
-    splits.set('column', { train: of('train'), valid: of('valid'), test: of('test') });
+    const column = { train: of('train'), valid: of('valid'), test: of('test') };
+    splits.set('column', column);
+    for (const [name, split] of withValidation(column)) splits.set(name, split);
   }
   return { classes, entries, splits, warnings: [] };
 }

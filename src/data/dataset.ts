@@ -9,19 +9,19 @@ import { readCsv } from './csv.ts';
 import { isFlowers102, readFlowers102 } from './flowers102.ts';
 import { readFolder } from './folder.ts';
 import { type Listing, some } from './listing.ts';
+import type { Sample } from './sample.ts';
 import { chooseSplit } from './split.ts';
 
-/** One picture: its absolute path and the index of its class. */
-export interface Sample {
-  readonly file: string;
-  readonly label: number;
-}
+export type { Sample } from './sample.ts';
 
 export interface Dataset {
-  /** Absolute path of the folder that holds the pictures. */
+  /** Absolute path of the folder, or the archive, that holds the pictures. */
   readonly root: string;
   readonly kind: 'flowers102' | 'csv' | 'folder';
-  /** The split in use: `tutorial`, `official`, `column` (the CSV's), `folders` (train/ and test/), or `ratio:0.8`. */
+  /**
+   * The split in use: `tutorial`, `official`, `column` (the CSV's), `folders` (train/ and test/), `train+valid`,
+   * `ratio:0.8`, `ratio:0.7/0.15/0.15` or `fold:1/5`.
+   */
   readonly split: string;
   /** Class names by label. */
   readonly classes: readonly string[];
@@ -32,22 +32,43 @@ export interface Dataset {
   readonly warnings: readonly string[];
 }
 
+export interface OpenOptions {
+  /** See `openDataset`; the data set's own by default. */
+  readonly split?: string;
+  /** Draws `ratio:` and `fold:`. Default 0. */
+  readonly seed?: number;
+  /** Where the pictures of an archive are kept; `ortune` in the user's cache folder (XDG_CACHE_HOME) by default. */
+  readonly cacheFolder?: string | undefined;
+  /** Bytes of an archive that is read. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops the reading of an archive. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Opens a data set of any of the known layouts, a `labels.csv` going before the rest:
  *
- * - Flowers-102 as published: `jpg/`, `imagelabels.mat`, `setid.mat`; split `tutorial` by default, or `official`;
+ * - Flowers-102 as published: `102flowers.tgz` or the `jpg/` unpacked from it, `imagelabels.mat`, `setid.mat`; split
+ *   `tutorial` by default, or `official`. The archive may be given itself. Its pictures are put into one file in the cache
+ *   folder, named by the archive's content, and found there the next time: read them by `readSample`;
  * - a CSV file with the columns `file,label[,split]`, given itself or as `labels.csv` in the folder; split: its own
  *   column if it has one (without rows of `test`, those of `valid` are tested on), otherwise `ratio:0.8`;
  * - a folder per class, pictures at any depth below it; split `ratio:0.8`; or such folders within `train/`, `test/` and
- *   `valid/`, which then are the split.
+ *   `valid/` (or `val/`, `validation/`), which then are the split.
  *
- * `ratio:R` is there for all: per class, a share R of the pictures trains and the rest tests, drawn by the seed.
+ * There for all, drawn class by class by the seed:
  *
- * @param path a folder or a CSV file
- * @throws OrtuneError `DATASET_*`, `CSV_INVALID` or `MAT_INVALID`, naming the file, line, class or value at fault
+ * - `ratio:R`, a share R of the pictures trains and the rest tests; `ratio:A/B/C`, shares that train, validate and test;
+ * - `fold:I/K`, cross-validation: the Ith of K parts of equal size tests and the others train.
+ *
+ * `train+valid` is there where the data come with all three parts: both train, and the test part tests.
+ *
+ * @param path a folder, a CSV file, or Flowers-102's archive
+ * @throws OrtuneError `DATASET_*`, `CSV_INVALID`, `MAT_INVALID` or `ARCHIVE_INVALID`, naming the file, line, class or value
+ *   at fault; the signal's reason when it is aborted
  */
-export async function openDataset(path: string, options: { split?: string; seed?: number } = {}): Promise<Dataset> {
-  const { kind, root, ...listing } = await list(resolve(path)).catch((error: NodeJS.ErrnoException) => {
+export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
+  const { kind, root, ...listing } = await list(resolve(path), options).catch((error: NodeJS.ErrnoException) => {
     if (error.syscall === undefined) throw error;
     const file = error.path ?? path;
     throw new OrtuneError('DATASET_UNREADABLE', `${file} cannot be read (${error.code}).`, { cause: error });
@@ -60,7 +81,10 @@ export async function openDataset(path: string, options: { split?: string; seed?
   }
   const { name, partition, warnings } = chooseSplit(listing, { ...options, where: path });
   const samples = (part: 'train' | 'valid' | 'test'): Sample[] =>
-    partition[part].map(({ file, label }) => ({ file: join(root, file), label }));
+    partition[part].map(({ file, label }) => {
+      const range = listing.ranges?.get(file);
+      return { file: join(root, file), label, ...(range && { range }) };
+    });
   const dataset: Dataset = {
     root,
     kind,
@@ -98,15 +122,22 @@ export function requireTrainable(dataset: Pick<Dataset, 'classes' | 'train' | 't
   }
 }
 
-async function list(path: string): Promise<Listing & { kind: Dataset['kind']; root: string }> {
+async function list(
+  path: string,
+  { cacheFolder, onProgress, signal }: OpenOptions,
+): Promise<Listing & { kind: Dataset['kind']; root: string }> {
+  const unpack = { cacheFolder, signal, ...(onProgress && { onProgress }) };
   const found = await stat(path).catch(() => undefined);
   if (!found)
     throw new OrtuneError('DATASET_NOT_FOUND', `No data set at ${path}: there is no such folder or CSV file.`);
   if (!found.isDirectory()) {
+    if (/\.(tgz|tar\.gz)$/i.test(path)) {
+      return { kind: 'flowers102', ...(await readFlowers102(dirname(path), { archive: path, ...unpack })) };
+    }
     if (extname(path).toLowerCase() !== '.csv') {
       throw new OrtuneError(
         'DATASET_NOT_FOUND',
-        `${path} is neither a folder nor a .csv file; a data set is one of them.`,
+        `${path} is neither a folder nor a .csv file nor Flowers-102's .tgz; a data set is one of them.`,
       );
     }
     return { kind: 'csv', root: dirname(path), ...(await readCsv(path)) };
@@ -114,6 +145,6 @@ async function list(path: string): Promise<Listing & { kind: Dataset['kind']; ro
   const csv = join(path, 'labels.csv');
   // A list written by the user says more than the layout it was put into.
   if (await stat(csv).catch(() => undefined)) return { kind: 'csv', root: path, ...(await readCsv(csv)) };
-  if (await isFlowers102(path)) return { kind: 'flowers102', root: path, ...(await readFlowers102(path)) };
+  if (await isFlowers102(path)) return { kind: 'flowers102', ...(await readFlowers102(path, unpack)) };
   return { kind: 'folder', root: path, ...(await readFolder(path)) };
 }

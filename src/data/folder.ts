@@ -2,7 +2,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { OrtuneError } from '../errors.ts';
-import { byCodeUnits, classesOf, type Entry, type Listing, type Partition, some } from './listing.ts';
+import { byCodeUnits, classesOf, type Entry, type Listing, type Partition, some, withValidation } from './listing.ts';
 
 /** What the decoder reads. */
 export const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set('.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '));
@@ -12,6 +12,7 @@ const SPLIT_FOLDERS: ReadonlyMap<string, keyof Partition> = new Map([
   ['train', 'train'],
   ['valid', 'valid'],
   ['val', 'valid'],
+  ['validation', 'valid'],
   ['test', 'test'],
 ]);
 
@@ -27,7 +28,7 @@ export async function readFolder(root: string): Promise<Listing> {
   if (names.length === 0) {
     throw new OrtuneError(
       'DATASET_LAYOUT',
-      `No data set in ${root}. Expected one of: a folder per class with its pictures; train/ and test/ with such folders; a labels.csv with the columns file,label; Flowers-102's jpg/, imagelabels.mat and setid.mat.`,
+      `No data set in ${root}. Expected one of: a folder per class with its pictures; train/ and test/ with such folders; a labels.csv with the columns file,label; Flowers-102's jpg/ or 102flowers.tgz, with imagelabels.mat and setid.mat.`,
     );
   }
   const classes = classesOf(names, root);
@@ -57,7 +58,7 @@ export async function readFolder(root: string): Promise<Listing> {
   if (strangers.length > 0) {
     warnings.push(`${strangers.length} files without a picture's extension are left out: ${some(strangers)}.`);
   }
-  return { classes, entries, splits: new Map(split ? [['folders', parts]] : []), warnings };
+  return { classes, entries, splits: new Map(split ? [['folders', parts], ...withValidation(parts)] : []), warnings };
 }
 
 /**

@@ -4,6 +4,9 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
+import { offset } from '../augment/apply.ts';
+import type { Size } from '../augment/geometry.ts';
+import type { Picture } from '../augment/operations.ts';
 import { OrtuneError } from '../errors.ts';
 
 // Training has the cores to itself: one thread per picture, several pictures at a time. No picture is read twice in a
@@ -42,59 +45,110 @@ export function decodeCentre(source: string | Uint8Array, transform: ImageTransf
   return decodeCrop(source, transform, undefined);
 }
 
-/** As `decodeCentre`, with the square cut out where `crop` says. */
-export async function decodeCrop(
+/** As `decodeCentre`, with the square cut out where `crop` says; `name` is what errors call a picture given by its bytes. */
+export function decodeCrop(
   source: string | Uint8Array,
   { imageSize, resizeSize }: ImageTransform,
   crop: Crop | undefined,
+  name = nameOf(source),
 ): Promise<Uint8Array> {
-  try {
+  return naming(name, async () => {
     const image = await open(source);
-    const { width, height } = (await image.metadata()).autoOrient;
-    const scale = resizeSize / Math.min(width, height);
-    const scaledWidth = Math.max(resizeSize, Math.round(width * scale));
-    const scaledHeight = Math.max(resizeSize, Math.round(height * scale));
-    const place = (room: number, at: number | undefined) => Math.floor(at === undefined ? room / 2 : at * (room + 1));
-    const room = scaledWidth - imageSize;
-    const left = place(room, crop?.x);
+    const { width, height } = scaledSize(await uprightSize(image), { shortSide: resizeSize, enlarge: true });
+    const room = width - imageSize;
+    const left = offset(room, crop?.x);
     // With the crop known beforehand libvips scales only what is kept, however long the picture is. sharp mirrors before
     // it cuts, in whatever order they are called, so the place is counted from the other side.
-    const square = toRgb(image, scaledWidth, scaledHeight).extract({
+    const square = toRgb(image, width, height).extract({
       left: crop?.flip ? room - left : left,
-      top: place(scaledHeight - imageSize, crop?.y),
+      top: offset(height - imageSize, crop?.y),
       width: imageSize,
       height: imageSize,
     });
-    return await pixels(crop?.flip ? square.flop() : square);
-  } catch (error) {
-    const name = typeof source === 'string' ? source : 'The picture';
-    throw new OrtuneError('IMAGE_UNREADABLE', `${name} cannot be decoded: ${reasonOf(error)}.`, { cause: error });
-  }
+    return pixels(crop?.flip ? square.flop() : square);
+  });
+}
+
+/** How large a picture is decoded as a whole. */
+export interface PictureScale {
+  /** Length of the short side in pixels. */
+  readonly shortSide: number;
+  /** Whether a smaller picture is enlarged to it; otherwise it keeps its size. */
+  readonly enlarge: boolean;
 }
 
 /**
- * Why a picture cannot be decoded, or `undefined` when it can: all of it is read, at a small scale.
+ * Decodes a whole picture. With `enlarge`, a square cut out of it is to the byte what `decodeCrop` gives for
+ * `resizeSize` = `shortSide`.
+ *
+ * @param mostPixels a picture that would have more is not decoded: `undefined`
+ * @throws OrtuneError `IMAGE_UNREADABLE` naming the file
+ */
+export function decodePicture(
+  source: string | Uint8Array,
+  scale: PictureScale,
+  { mostPixels = Number.POSITIVE_INFINITY, name = nameOf(source) }: { mostPixels?: number; name?: string } = {},
+): Promise<Picture | undefined> {
+  return naming(name, async () => {
+    const image = await open(source);
+    const { width, height } = scaledSize(await uprightSize(image), scale);
+    if (width * height > mostPixels) return undefined;
+    return { data: await pixels(toRgb(image, width, height)), width, height };
+  });
+}
+
+async function uprightSize(image: Sharp): Promise<Size> {
+  return (await image.metadata()).autoOrient;
+}
+
+function scaledSize({ width, height }: Size, { shortSide, enlarge }: PictureScale): Size {
+  const scale = shortSide / Math.min(width, height);
+  if (scale > 1 && !enlarge) return { width, height };
+  const scaled = (length: number) => Math.max(shortSide, Math.round(length * scale));
+  return { width: scaled(width), height: scaled(height) };
+}
+
+/** Whatever goes wrong with a picture names it. */
+async function naming<T>(name: string, decode: () => Promise<T>): Promise<T> {
+  try {
+    return await decode();
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+}
+
+/** The error that names a picture and says what is wrong with it. */
+export function unreadable(name: string, error: unknown): OrtuneError {
+  return new OrtuneError('IMAGE_UNREADABLE', `${name} cannot be decoded: ${reasonOf(error)}.`, { cause: error });
+}
+
+function nameOf(source: string | Uint8Array): string {
+  return typeof source === 'string' ? source : 'The picture';
+}
+
+/**
+ * Why a picture (path or bytes) cannot be decoded, or `undefined` when it can: all of it is read, at a small scale.
  * A changed byte inside a JPEG's data stays unseen, as to every decoder; a file cut short does not.
  */
-export async function findDefect(file: string): Promise<string | undefined> {
+export async function findDefect(source: string | Uint8Array): Promise<string | undefined> {
   try {
     // A pipe or a device would be waited for without end.
-    if (!(await stat(file)).isFile()) return 'it is not a regular file';
-    await pixels(toRgb(await open(file), 32, 32));
+    if (typeof source === 'string' && !(await stat(source)).isFile()) return 'it is not a regular file';
+    await pixels(toRgb(await open(source), 32, 32));
     return undefined;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-async function open(source: string | Uint8Array): Promise<Sharp> {
+export async function open(source: string | Uint8Array): Promise<Sharp> {
   const bytes = typeof source === 'string' ? await readFile(source) : source;
   if (bytes.length === 0) throw new Error('the file is empty');
   // "error" stops at files cut short; "warning" would also stop at odd metadata that every other program reads past.
   return sharp(bytes, { failOn: 'error' });
 }
 
-function toRgb(image: Sharp, width: number, height: number): Sharp {
+export function toRgb(image: Sharp, width: number, height: number): Sharp {
   return image
     .autoOrient()
     .resize(width, height, { fit: 'fill' })
@@ -102,14 +156,14 @@ function toRgb(image: Sharp, width: number, height: number): Sharp {
     .toColourspace('srgb');
 }
 
-async function pixels(image: Sharp): Promise<Uint8Array> {
+export async function pixels(image: Sharp): Promise<Uint8Array> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`it has ${info.channels} channels where RGB has 3`);
   return data;
 }
 
 /** The decoder's words without its prefixes and repetitions. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ('syscall' in error && 'code' in error) return `the file cannot be read (${error.code})`;
   // libvips seeks past the end of a file that is cut short; when it says nothing else, that is the reason.

@@ -1,5 +1,7 @@
-export { type Batch, type BatchOptions, batchCount, batches } from './batches.ts';
+export { type Batch, type BatchOptions, batchCount, batches, pictureCount } from './batches.ts';
 export { type BadImage, badImagesError, checkImages, withoutBadImages } from './check.ts';
-export { type Dataset, openDataset, type Sample } from './dataset.ts';
+export { type Dataset, type OpenOptions, openDataset } from './dataset.ts';
+export { type CacheUse, DecodedCache } from './decoded-cache.ts';
 export { IMAGE_EXTENSIONS } from './folder.ts';
 export { decodeCentre, type ImageTransform, imageTransform } from './image.ts';
+export { type ByteRange, readSample, type Sample } from './sample.ts';

@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import type { ByteRange } from './sample.ts';
 
 /** One picture: path relative to the root, with forward slashes, and the index of its class. */
 export interface Entry {
@@ -20,7 +21,15 @@ export interface Listing {
   readonly entries: readonly Entry[];
   /** The splits that come with the data, by name; the first is the default. */
   readonly splits: ReadonlyMap<string, Partition>;
+  /** Where the pictures of an archive lie, by `file`. */
+  readonly ranges?: ReadonlyMap<string, ByteRange>;
   readonly warnings: readonly string[];
+}
+
+/** The split of its own that trains on the validation part too, where there is one beside a test part. */
+export function withValidation(split: Partition): [name: string, split: Partition][] {
+  if (split.valid.length === 0 || split.test.length === 0) return [];
+  return [['train+valid', { train: [...split.train, ...split.valid], valid: [], test: split.test }]];
 }
 
 /** The first ten of a list, for messages. */
@@ -74,10 +83,17 @@ export async function requireFiles(root: string, files: readonly string[], liste
     // File systems that fold case or Unicode forms find names that a listing spells differently.
     if (!(await stat(join(root, file)).catch(() => undefined))) missing.push(file);
   }
-  if (missing.length > 0) {
-    throw new OrtuneError(
-      'DATASET_FILES_MISSING',
-      `${missing.length} of ${files.length} files listed in ${listedIn} are not in ${root}: ${some(missing)}.`,
-    );
-  }
+  stopAtMissing(missing, { total: files.length, listedIn, root });
+}
+
+/** @throws OrtuneError `DATASET_FILES_MISSING` unless none is missing */
+export function stopAtMissing(
+  missing: readonly string[],
+  { total, listedIn, root }: { total: number; listedIn: string; root: string },
+): void {
+  if (missing.length === 0) return;
+  throw new OrtuneError(
+    'DATASET_FILES_MISSING',
+    `${missing.length} of ${total} files listed in ${listedIn} are not in ${root}: ${some(missing)}.`,
+  );
 }

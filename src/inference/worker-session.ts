@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { OrtuneError } from '../errors.ts';
 import type { Tensor } from '../runtime/index.ts';
+import { workerEntry } from './typescript-worker.ts';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 
@@ -49,7 +50,7 @@ export class InferenceWorker {
 
   /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
   static async create(model: ModelSource, options: { threads?: number | undefined } = {}): Promise<InferenceWorker> {
-    const worker = new Worker(workerEntry(), {
+    const worker = new Worker(workerEntry(import.meta.url, './worker'), {
       workerData: { model, threads: options.threads } satisfies WorkerSetup,
     });
     const reply = await new Promise<WorkerReply>((resolve, reject) => {
@@ -105,14 +106,3 @@ export class InferenceWorker {
 }
 
 const closed = () => new OrtuneError('MODEL_CLOSED', 'the model has been closed');
-
-/**
- * The module that the worker starts with. Run from source it is TypeScript, which a worker cannot load before tsx is
- * registered on its own thread: the main thread's loader does not reach it.
- */
-function workerEntry(): URL {
-  if (!import.meta.url.endsWith('.ts')) return new URL('./worker.js', import.meta.url);
-  const module = (name: string) => JSON.stringify(import.meta.resolve(name));
-  const code = `import { register } from ${module('tsx/esm/api')}; register(); await import(${module('./worker.ts')});`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
-}

@@ -81,7 +81,16 @@ export class TerminalReport {
         this.line(`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`);
         break;
       case 'test':
-        this.line(`Test:${event.pass}, ${costAndAccuracy(event)}`);
+        this.line(`Test:${event.pass}, ${costAndAccuracy(event.batchMean ?? event)}`);
+        if (event.batchMean) this.line(`Test:${event.pass}, each picture counting the same: ${costAndAccuracy(event)}`);
+        break;
+      case 'head-fit':
+        this.line(
+          `Head ${event.tried}, regularisation ${event.regularisation.toPrecision(3)}, on pictures held out: ${costAndAccuracy(event)}`,
+        );
+        break;
+      case 'stopped':
+        this.line(`Stopped after pass ${event.pass}: none was better than pass ${event.best}`);
         break;
       case 'saved':
         this.close();

@@ -27,7 +27,24 @@ export type TrainingEvent =
   /** Gradients overflowed in half precision: the update that this batch was to end is left out, and the loss scale lowered. */
   | { readonly type: 'overflow'; readonly pass: number; readonly batch: number }
   /** After each pass: over the test split, every picture counting the same. */
-  | { readonly type: 'test'; readonly pass: number; readonly cost: number; readonly accuracy: number }
+  | {
+      readonly type: 'test';
+      readonly pass: number;
+      readonly cost: number;
+      readonly accuracy: number;
+      /** The same over batches, however small the last. */
+      readonly batchMean?: { readonly cost: number; readonly accuracy: number };
+    }
+  /** The head solver tried a regularisation: its cost and accuracy are on training pictures held out. */
+  | {
+      readonly type: 'head-fit';
+      readonly tried: number;
+      readonly regularisation: number;
+      readonly cost: number;
+      readonly accuracy: number;
+    }
+  /** No pass has been better than `best` for as long as one was waited for. */
+  | { readonly type: 'stopped'; readonly pass: number; readonly best: number }
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
 
 export type Emit = (event: TrainingEvent) => void;

@@ -1,15 +1,26 @@
 import { FEATURES, IMAGE, NO_LABEL } from '../../onnx/index.ts';
-import { type BatchOptions, batches, type Dataset, pictureCount, type Sample } from '../data/index.ts';
+import {
+  type BatchOptions,
+  batches,
+  type Dataset,
+  type ImageTransform,
+  pictureCount,
+  type Sample,
+} from '../data/index.ts';
 import { Random } from '../random.ts';
 import type { Tensor } from '../runtime/index.ts';
 import type { Backbone } from './backbone.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
+import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
 import type { Emit } from './events.ts';
-import { type BatchSource, type FeedBatch, labelTensor } from './passes.ts';
+import { nameOf } from './picture-names.ts';
+import { mirrorImages } from './picture-source.ts';
 
 /** What a frozen backbone makes of a list of pictures: float32 [samples.length, width], and their labels. */
-interface FeatureTable {
+export interface FeatureTable {
   readonly values: Float32Array;
+  /** The same of their mirror images, where these are wanted. */
+  readonly mirrored?: Float32Array;
   readonly width: number;
   readonly labels: BigInt64Array;
 }
@@ -18,8 +29,12 @@ interface FeatureTable {
 const BACKBONE_BATCH = 16;
 
 export interface FeatureOptions extends BatchShapeOptions {
-  readonly imageSize: number;
+  /** Sizes that pictures are brought to, those of the backbone's input. */
+  readonly testTransform: ImageTransform;
+  /** Whether mirror images are computed too, and tested with the pictures themselves. */
+  readonly testFlip: boolean;
   readonly seed: number;
+  readonly shuffle: boolean;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
 }
@@ -32,7 +47,7 @@ export async function featureSource(
   backbone: Backbone,
   dataset: Dataset,
   options: FeatureOptions,
-): Promise<BatchSource> {
+): Promise<BatchSource & { readonly trainTable: FeatureTable }> {
   const total = dataset.train.length + dataset.test.length;
   const progress = (done: number) => options.emit({ type: 'progress', task: 'features', done, total });
   const train = await computeFeatures(backbone, dataset.train, options, progress);
@@ -42,19 +57,30 @@ export async function featureSource(
   const ordered = Uint32Array.from(test.labels, (_, index) => index);
   return {
     train: (pass) => {
-      const order = new Random(options.seed, 'shuffle', pass).permutation(train.labels.length);
-      return select(train, order.subarray(0, pictureCount(order.length, training)), training);
+      const random = new Random(options.seed, 'shuffle', pass).permutation(train.labels.length);
+      const order = options.shuffle ? random : random.sort();
+      return select(
+        { ...train, mirrored: undefined },
+        order.subarray(0, pictureCount(order.length, training)),
+        training,
+      );
     },
-    test: () => select(test, ordered, testing),
+    async *test() {
+      for await (const { rows, ...batch } of select(test, ordered, testing)) {
+        yield { ...batch, pictures: Array.from(rows, (row) => nameOf(dataset, dataset.test[row]!)) };
+      }
+    },
     trainSize: pictureCount(train.labels.length, training),
+    batchSize: training.batchSize,
     testSize: test.labels.length,
+    trainTable: train,
   };
 }
 
 async function computeFeatures(
   backbone: Backbone,
   samples: readonly Sample[],
-  { imageSize, seed, constantShape, signal }: FeatureOptions,
+  { testTransform, testFlip, seed, constantShape, signal }: FeatureOptions,
   onProgress: (done: number) => void,
 ): Promise<FeatureTable> {
   const labels = BigInt64Array.from(samples, ({ label }) => BigInt(label));
@@ -62,47 +88,65 @@ async function computeFeatures(
     batchSize: BACKBONE_BATCH,
     // Both splits run through the same model: a short one has as many rows to a batch as the other.
     fillLabel: constantShape ? BigInt(NO_LABEL) : undefined,
-    imageSize,
+    ...testTransform,
     seed,
     pass: 0,
     augment: false,
     shuffle: false,
     ...(signal && { signal }),
   });
-  let values = new Float32Array();
+  const side = testTransform.imageSize;
+  const run = async (images: Uint8Array, rows: number): Promise<Tensor> => {
+    const outputs = await backbone.run({ [IMAGE]: { type: 'uint8', dims: [rows, side, side, 3], data: images } });
+    return outputs[FEATURES] as Tensor;
+  };
   let width = 0;
+  let values = new Float32Array();
+  let mirrored = new Float32Array();
   let done = 0;
   for await (const { images, labels: rows, size } of pictures) {
-    const dims = [rows.length, imageSize, imageSize, 3];
-    const outputs = await backbone.run({ [IMAGE]: { type: 'uint8', dims, data: images } });
-    const features = outputs[FEATURES] as Tensor;
+    const features = await run(images, rows.length);
     if (done === 0) {
       width = features.dims[1] as number;
       values = new Float32Array(samples.length * width);
+      if (testFlip) mirrored = new Float32Array(values.length);
     }
     values.set((features.data as Float32Array).subarray(0, size * width), done * width);
+    if (testFlip) {
+      const other = await run(mirrorImages(images, side), rows.length);
+      mirrored.set((other.data as Float32Array).subarray(0, size * width), done * width);
+    }
     done += size;
     onProgress(done);
   }
-  return { values, width, labels };
+  return { values, width, labels, ...(testFlip && { mirrored }) };
 }
 
 async function* select(
-  table: FeatureTable,
+  table: Omit<FeatureTable, 'mirrored'> & { readonly mirrored?: Float32Array | undefined },
   order: Uint32Array,
   { batchSize, fillLabel }: Pick<BatchOptions, 'batchSize' | 'fillLabel'>,
-): AsyncGenerator<FeedBatch> {
-  const { values, width } = table;
+): AsyncGenerator<FeedBatch & { readonly rows: Uint32Array }> {
+  const { width, mirrored } = table;
   for (let start = 0; start < order.length; start += batchSize) {
     const rows = order.subarray(start, start + batchSize);
     const count = fillLabel === undefined ? rows.length : batchSize;
-    const data = new Float32Array(count * width);
     const labels = new BigInt64Array(count).fill(fillLabel ?? 0n);
-    for (const [place, row] of rows.entries()) {
-      data.set(values.subarray(row * width, (row + 1) * width), place * width);
-      labels[place] = table.labels[row]!;
-    }
-    const feeds = { [FEATURES]: { type: 'float32', dims: [count, width], data } as const, ...labelTensor(labels) };
-    yield { feeds, labels, size: rows.length };
+    for (const [place, row] of rows.entries()) labels[place] = table.labels[row]!;
+    const feedsOf = (values: Float32Array): Feeds => {
+      const data = new Float32Array(count * width);
+      for (const [place, row] of rows.entries()) {
+        data.set(values.subarray(row * width, (row + 1) * width), place * width);
+      }
+      return { [FEATURES]: { type: 'float32', dims: [count, width], data }, ...labelTensor(labels) };
+    };
+    yield {
+      feeds: feedsOf(table.values),
+      mirrored: mirrored && feedsOf(mirrored),
+      labels,
+      size: rows.length,
+      waitMs: 0,
+      rows,
+    };
   }
 }

@@ -1,20 +1,26 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeModelChunks, extract, movedStatistics, PROBABILITIES, withInitializers } from '../../onnx/index.ts';
-import { imageTransform } from '../data/index.ts';
+import {
+  atImageSize,
+  encodeModelChunks,
+  extract,
+  movedStatistics,
+  PROBABILITIES,
+  withInitializers,
+} from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { parseClassNames, withClassifierMetadata } from '../inference/index.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
-import { checkOutputFolder, RUN_FILE, replaceFolder } from './output-folder.ts';
+import { checkOutputFolder, parentOf, RUN_FILE, replaceFolder } from './output-folder.ts';
 import { runPasses } from './passes.ts';
-import { pictureSource } from './picture-source.ts';
+import { mixes, pictureSource, testTransformOf } from './picture-source.ts';
 import { planOf } from './plan.ts';
 import { checkPictures, openData, readNetwork } from './prepare.ts';
 import type { StageResult } from './pretrain.ts';
 import { LABELS_FILE, saveRecord } from './save.ts';
-import { openTraining, parameterBytes } from './session.ts';
+import { needsConstantShape, openTraining, sessionDevice, trainedValues } from './session.ts';
 
 /**
  * Stage two: trains the whole network that stage one left, head and all, or the parts of it that `train` names.
@@ -35,11 +41,11 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     join(settings.from, 'graph.onnx'),
     'Run npm run pretrain first, or name its folder with --from.',
   );
-  const device = await chooseDevice(settings.device, settings.cuda);
-  if (settings.precision === 'fp16' && device.device === 'cpu') {
+  const chosen = await chooseDevice(settings.device, settings.cuda);
+  if (settings.precision === 'fp16' && chosen.device === 'cpu') {
     throw new OrtuneError(
       'OPTION',
-      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${device.reason}).`,
+      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${chosen.reason}).`,
     );
   }
   const labels = await readLabels(join(settings.from, LABELS_FILE));
@@ -48,40 +54,47 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
   const found = await openData({ ...settings, ...partition, emit, expectedClasses: labels });
   const dataset = await checkPictures(found, { ...settings, emit, signal });
 
-  const plan = planOf(
-    model,
-    settings,
-    dataset.train.map(({ label }) => label),
-  );
-  await using training = await openTraining(model, plan, { ...settings, ...device, emit });
-  const source = pictureSource(dataset, {
+  const softLabels = mixes(settings.augment);
+  const plan = planOf(model, settings, { labels: dataset.train.map(({ label }) => label), softLabels });
+  const testTransform = testTransformOf(network.imageSize, settings);
+  const evaluated = atImageSize(model, testTransform.imageSize);
+  const device = sessionDevice(chosen, { ...settings, emit });
+  await using training = await openTraining(model, plan, device, evaluated);
+  const moved = movedStatistics(model.graph, plan);
+  await using source = pictureSource(dataset, {
     ...settings,
     imageSize: network.imageSize,
-    constantShape: training.constantShape,
-    liveBatchNorm: movedStatistics(model.graph, plan).size > 0,
+    testTransform,
+    constantShape: needsConstantShape(device),
+    liveBatchNorm: moved.size > 0,
+    cacheFolder: await parentOf(settings.out),
     signal,
   });
-  const history = await runPasses(training, source, { ...settings, emit, signal });
+  const result = await runPasses(training, source, {
+    ...settings,
+    classes: dataset.classes,
+    values: () => trainedValues(training.state, plan, moved),
+    emit,
+    signal,
+  });
 
-  const values = await parameterBytes(training.state, [...plan.trainable, ...movedStatistics(model.graph, plan)]);
-  const trained = extract(withInitializers(model, values), [], [PROBABILITIES]);
-  const transform = imageTransform(network.imageSize);
+  const trained = extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]);
   await replaceFolder(settings.out, async (folder) => {
-    const served = withClassifierMetadata(trained, { classes: dataset.classes, transform });
+    const served = withClassifierMetadata(trained, { classes: dataset.classes, transform: testTransform });
     await writeFile(join(folder, 'model.onnx'), encodeModelChunks(served));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     await saveRecord(folder, {
       command: 'finetune',
       options: settings,
-      device: training.device,
+      device,
       network,
       dataset,
-      history,
+      ...result,
       started,
     });
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
-  return { folder: settings.out, classes: dataset.classes, history };
+  return { folder: settings.out, classes: dataset.classes, history: result.history };
 }
 
 async function readLabels(file: string): Promise<string[]> {

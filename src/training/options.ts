@@ -1,23 +1,31 @@
+import type { AugmentationOptions } from '../augment/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { type CudaOptions, findInvalidCuda } from '../runtime/index.ts';
 import type { BatchNormChoice } from './batch-norm.ts';
 import type { DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
+import type { PassSettings } from './passes.ts';
 import type { PlanSettings } from './plan.ts';
 
 /** What both stages take. */
-export interface StageOptions {
+export interface StageOptions extends Partial<PassSettings> {
   /** Folder or CSV file of the data set. */
   readonly data: string;
   /** `tutorial`, `official` or `ratio:R`; the data set's own by default. */
   readonly split?: string;
-  readonly passes?: number;
   readonly batchSize?: number;
-  /** Constant. */
-  readonly learningRate?: number;
   readonly batchNorm?: BatchNormChoice;
-  /** Whether training pictures are cropped and mirrored at random. */
-  readonly augment?: boolean;
+  /** What is done to training pictures at random: crop and flip for `true`, nothing for `false`, or more. */
+  readonly augment?: boolean | AugmentationOptions;
+  /** A new random order in each pass; else that of the data set. */
+  readonly shuffle?: boolean;
+  readonly labelSmoothing?: number;
+  /** Side of the square that is tested, in pixels; that of the network by default. */
+  readonly testSize?: number;
+  /** Length of the short side that this is cut from; by default the usual ratio of 256 to 224. */
+  readonly testResize?: number;
+  /** Tests by the mean over a picture and its mirror image. */
+  readonly testFlip?: boolean;
   /** Seed of the order, the crops and the split. */
   readonly seed?: number;
   readonly device?: DeviceChoice;
@@ -40,6 +48,8 @@ export interface PretrainOptions extends StageOptions {
   readonly graph?: string;
   /** Patterns of parameters that the weights may lack. */
   readonly allowMissing?: readonly string[];
+  /** `lbfgs` solves for the best head on the features at hand; only where no BatchNorm is live. */
+  readonly optimizer?: 'adam' | 'lbfgs';
   /** Also writes the parameters as the tutorial does, a file for each variable. */
   readonly savePaddle?: boolean;
 }
@@ -53,7 +63,15 @@ export interface FinetuneOptions extends StageOptions, Partial<PlanSettings> {
 const STAGE_DEFAULTS = {
   passes: 10,
   batchSize: 16,
+  schedule: { kind: 'constant' },
   augment: true,
+  shuffle: true,
+  labelSmoothing: 0,
+  test: true,
+  testFlip: false,
+  testMean: 'pictures',
+  keep: 'last',
+  metric: 'top1',
   seed: 0,
   device: 'auto',
   onBadImage: 'stop',
@@ -64,6 +82,7 @@ export const PRETRAIN_DEFAULTS = {
   graph: 'models/graph.onnx',
   learningRate: 1e-3,
   batchNorm: 'frozen',
+  optimizer: 'adam',
   allowMissing: [],
   savePaddle: false,
   out: 'models/pretrain_model',
@@ -80,7 +99,6 @@ export const FINETUNE_DEFAULTS = {
   nesterov: false,
   clipNorm: 0,
   accumulate: 1,
-  labelSmoothing: 0,
   classWeights: 'none',
   backboneRate: 1,
   layerDecay: 1,
@@ -99,6 +117,11 @@ export function checkStageOptions(options: {
   device: DeviceChoice;
   cuda?: CudaOptions;
   threads?: number;
+  test: boolean;
+  keep: 'last' | 'best';
+  earlyStopping?: { readonly patience: number };
+  testSize?: number;
+  testResize?: number;
 }): void {
   const fail = (name: string, expected: string, received: unknown): never => {
     throw new OrtuneError('OPTION', `${name}: expected ${expected}, received ${String(received)}`);
@@ -119,6 +142,12 @@ export function checkStageOptions(options: {
   if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
     fail('lr', 'a number above 0', options.learningRate);
   }
+  const { test, keep, earlyStopping, testSize, testResize } = options;
+  if (!test && (keep === 'best' || earlyStopping)) {
+    fail('test', 'passes to be tested, by which one is the best', 'test: false');
+  }
+  if (earlyStopping) whole('patience', earlyStopping.patience, 1);
+  if (testResize !== undefined) whole('test-resize', testResize, testSize ?? 32);
 }
 
 /** The options by the names of their flags. */

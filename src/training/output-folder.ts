@@ -43,6 +43,9 @@ async function requireWritable(folder: string, out: string): Promise<void> {
   }
 }
 
+/** A folder that is there, and on whose file system the result will lie. */
+export const parentOf = (out: string): Promise<string> => existingFolder(dirname(resolve(out)));
+
 /** The nearest of a path and the folders above it that is there. */
 async function existingFolder(path: string): Promise<string> {
   if (dirname(path) === path || (await stat(path).catch(() => undefined))) return path;

@@ -1,140 +1,199 @@
-import { LABEL, LOGITS, LOSS } from '../../onnx/index.ts';
-import { OrtuneError } from '../errors.ts';
-import type { Tensor } from '../runtime/index.ts';
+import { LOGITS, LOSS } from '../../onnx/index.ts';
+import type { EvaluationResult } from '../metrics/index.ts';
+import {
+  type AverageOptions,
+  advance,
+  averageDecay,
+  NO_PROGRESS,
+  type Schedule,
+  type ScheduleOptions,
+  schedule,
+} from '../schedules/index.ts';
+import type { BatchSource } from './batch-source.ts';
 import type { Emit } from './events.ts';
 import { countCorrect, PictureMean } from './metrics.ts';
 import type { Training } from './session.ts';
+import { requireFinite, testPass } from './test-pass.ts';
 
-/** A batch as the training graph takes it: `label` int64 [rows] among the feeds. */
-export interface FeedBatch {
-  readonly feeds: Readonly<Record<string, Tensor>>;
-  /** Of each row; `NO_LABEL` for rows that merely fill a test batch up. */
-  readonly labels: BigInt64Array;
-  /** Rows that are pictures. */
-  readonly size: number;
-}
-
-/** Where a stage's batches come from. */
-export interface BatchSource {
-  /** Training batches of a pass, in its own order. */
-  train(pass: number): AsyncIterable<FeedBatch>;
-  /** The test split, in order. */
-  test(): AsyncIterable<FeedBatch>;
-  /** Pictures that come in a pass over the training split. */
-  readonly trainSize: number;
-  readonly testSize: number;
-}
-
-/** One pass's figures, each picture counting the same. */
-export interface PassResult {
-  readonly pass: number;
-  readonly trainCost: number;
-  readonly trainAccuracy: number;
-  readonly testCost: number;
-  readonly testAccuracy: number;
-  /** Seconds for training and testing. */
-  readonly seconds: number;
-}
-
-export interface PassOptions {
+/** How a stage's passes go, as a user says it. */
+export interface PassSettings {
   readonly passes: number;
+  /** At the schedule's peak. */
   readonly learningRate: number;
+  readonly schedule: ScheduleOptions;
+  /** Whether each pass is followed by a test. */
+  readonly test: boolean;
+  /** `batches` also gives the mean over the test's batches, as the PaddlePaddle tutorial does. */
+  readonly testMean: 'pictures' | 'batches';
+  /** Which pass the result is: the last, or the one that tested best. */
+  readonly keep: 'last' | 'best';
+  /** What passes are compared by. */
+  readonly metric: 'top1' | 'meanPerClass' | 'cost';
+  /** Ends the run after so many passes in a row without a gain. */
+  readonly earlyStopping?: { readonly patience: number; readonly minimumGain?: number };
+}
+
+export interface PassOptions extends PassSettings {
   /** Batches of one update. */
   readonly accumulate: number;
+  /** Running averages of the parameters; the plan must have them too. */
+  readonly ema?: AverageOptions | undefined;
+  readonly classes: readonly string[];
+  /** What the stage's result is made of, as it is now: parameters by name. */
+  readonly values: () => Promise<Map<string, Uint8Array>>;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** One pass's figures, each picture counting the same; those of the test are there where there was one. */
+export interface PassResult {
+  readonly pass: number;
+  /** Of its last update. */
+  readonly learningRate: number;
+  readonly trainCost: number;
+  readonly trainAccuracy: number;
+  readonly testCost?: number;
+  readonly testAccuracy?: number;
+  readonly testTop5?: number;
+  readonly testMeanPerClass?: number;
+  /** Seconds for training and testing. */
+  readonly seconds: number;
+  /** Share of the training time that steps had to wait for pictures. */
+  readonly dataWait: number;
+}
+
+export interface PassesResult {
+  readonly history: readonly PassResult[];
+  /** Number of the pass whose values these are. */
+  readonly kept: number;
+  readonly values: ReadonlyMap<string, Uint8Array>;
+  /** Its test. */
+  readonly evaluation: EvaluationResult | undefined;
 }
 
 /**
  * Trains for some passes, testing after each.
  *
- * @throws OrtuneError `COST_NOT_FINITE`; the signal's reason when it is aborted
+ * @throws OrtuneError `COST_NOT_FINITE`, `LOSS_SCALE`; the signal's reason when it is aborted
  */
-export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassResult[]> {
-  const { passes, learningRate, emit, signal } = options;
+export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassesResult> {
+  const { passes, keep, metric, earlyStopping, values, emit, signal } = options;
   const history: PassResult[] = [];
-  await training.stepper.setLearningRate(learningRate);
+  const updates = new Updates(training, source, options);
+  const rule = { ...earlyStopping, mode: metric === 'cost' ? 'min' : 'max' } as const;
+  let progress = NO_PROGRESS;
+  let best: Omit<PassesResult, 'history'> | undefined;
+  let evaluation: EvaluationResult | undefined;
   for (let pass = 0; pass < passes; pass++) {
     const started = performance.now();
-    const trained = await trainPass(training, source, pass, options);
-    const tested = await testPass(training, source, pass, options);
-    emit({ type: 'test', pass, ...tested });
+    const trained = await trainPass(training, source, pass, updates, options);
+    evaluation = options.test ? await test(training, source, pass, options) : undefined;
     history.push({
       pass,
-      trainCost: trained.cost,
-      trainAccuracy: trained.accuracy,
-      testCost: tested.cost,
-      testAccuracy: tested.accuracy,
+      ...trained,
+      ...(evaluation && figuresOf(evaluation)),
       seconds: (performance.now() - started) / 1000,
     });
+    if (!evaluation) continue;
+    const step = advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
+    progress = step.progress;
+    if (keep === 'best' && step.improved) best = { kept: pass, values: await values(), evaluation };
+    if (step.stop && pass + 1 < passes) {
+      emit({ type: 'stopped', pass, best: progress.best?.pass ?? pass });
+      break;
+    }
   }
   signal?.throwIfAborted();
-  return history;
+  return { history, ...(best ?? { kept: history.length - 1, values: await values(), evaluation }) };
+}
+
+async function test(training: Training, source: BatchSource, pass: number, options: PassOptions) {
+  const { evaluation, batchMean } = await testPass(training, source, pass, options);
+  const { cost, top1 } = evaluation;
+  options.emit({
+    type: 'test',
+    pass,
+    cost: cost ?? Number.NaN,
+    accuracy: top1 ?? Number.NaN,
+    ...(options.testMean === 'batches' && { batchMean }),
+  });
+  return evaluation;
+}
+
+const figuresOf = ({ cost, top1, top5, meanPerClass }: EvaluationResult) => ({
+  ...(cost !== null && { testCost: cost }),
+  ...(top1 !== null && { testAccuracy: top1 }),
+  ...(top5 !== null && { testTop5: top5 }),
+  ...(meanPerClass !== null && { testMeanPerClass: meanPerClass }),
+});
+
+/** The learning rate and the averages' share, from update to update. */
+class Updates {
+  readonly #stepper: Training['stepper'];
+  readonly #options: PassOptions;
+  readonly #schedule: Schedule;
+  readonly #total: number;
+  #done = 0;
+  /** Of the update in progress. */
+  learningRate = 0;
+
+  constructor({ stepper }: Training, { trainSize, batchSize }: BatchSource, options: PassOptions) {
+    this.#stepper = stepper;
+    this.#options = options;
+    this.#schedule = schedule(options.schedule);
+    this.#total = options.passes * Math.ceil(trainSize / (batchSize * options.accumulate));
+  }
+
+  /** Before an update's first batch. */
+  async begin(): Promise<void> {
+    const { learningRate, ema } = this.#options;
+    this.learningRate = learningRate * this.#schedule(this.#done, this.#total);
+    await this.#stepper.setLearningRate(this.learningRate);
+    if (ema) this.#stepper.setAverageShare(1 - averageDecay(this.#done, ema));
+    this.#done++;
+  }
 }
 
 async function trainPass(
   { stepper }: Training,
   source: BatchSource,
   pass: number,
+  updates: Updates,
   { accumulate, emit, signal }: PassOptions,
 ) {
+  const started = performance.now();
   const cost = new PictureMean();
   const accuracy = new PictureMean();
   let batch = 0;
   let done = 0;
+  let waited = 0;
   /** Pictures of the update in progress: in all, and still to come. */
   let inUpdate = 0;
   let missing = 0;
-  for await (const { feeds, labels, size } of source.train(pass)) {
+  for await (const { feeds, labels, size, waitMs } of source.train(pass)) {
     signal?.throwIfAborted();
+    waited += waitMs;
     // All batches but a pass's last have one size, so the update's pictures are known at its first batch.
-    if (missing === 0) missing = inUpdate = Math.min(accumulate * size, source.trainSize - done);
+    if (missing === 0) {
+      missing = inUpdate = Math.min(accumulate * size, source.trainSize - done);
+      await updates.begin();
+    }
     missing -= size;
     const { outputs, skipped } = await stepper.step({ ...feeds }, { share: size / inUpdate, last: missing === 0 });
-    const result = figures(outputs, labels);
-    requireFinite(result.cost, `pass ${pass}, batch ${batch}`);
-    cost.add(result.cost, size);
-    accuracy.add(result.accuracy, size);
+    const loss = outputs[LOSS]?.data[0] as number;
+    requireFinite(loss, `pass ${pass}, batch ${batch}`);
+    const right = countCorrect(outputs[LOGITS]?.data as Float32Array, labels) / size;
+    cost.add(loss, size);
+    accuracy.add(right, size);
     if (skipped) emit({ type: 'overflow', pass, batch });
-    emit({ type: 'batch', pass, batch: batch++, ...result });
+    emit({ type: 'batch', pass, batch: batch++, cost: loss, accuracy: right });
     done += size;
     emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
   }
-  return { cost: cost.value, accuracy: accuracy.value };
-}
-
-async function testPass({ session }: Training, source: BatchSource, pass: number, { emit, signal }: PassOptions) {
-  const cost = new PictureMean();
-  const accuracy = new PictureMean();
-  let done = 0;
-  for await (const { feeds, labels, size } of source.test()) {
-    signal?.throwIfAborted();
-    const result = figures(await session.evalStep(feeds), labels, size);
-    // The last step of a pass may have spoilt the parameters: no training step is left to show it.
-    requireFinite(result.cost, `test after pass ${pass}`);
-    cost.add(result.cost, size);
-    accuracy.add(result.accuracy, size);
-    done += size;
-    emit({ type: 'progress', task: 'test', pass, done, total: source.testSize });
-  }
-  return { cost: cost.value, accuracy: accuracy.value };
-}
-
-function requireFinite(cost: number, where: string): void {
-  if (Number.isFinite(cost)) return;
-  throw new OrtuneError(
-    'COST_NOT_FINITE',
-    `${where}: expected a finite cost, received ${cost}. Nothing was saved; try a lower --lr.`,
-  );
-}
-
-function figures(outputs: Readonly<Record<string, Tensor>>, labels: BigInt64Array, size = labels.length) {
-  const loss = outputs[LOSS]?.data as Float32Array;
-  const logits = outputs[LOGITS]?.data as Float32Array;
-  return { cost: loss[0] as number, accuracy: countCorrect(logits, labels) / size };
-}
-
-/** The label's tensor. */
-export function labelTensor(labels: BigInt64Array): Record<string, Tensor> {
-  return { [LABEL]: { type: 'int64', dims: [labels.length], data: labels } };
+  return {
+    learningRate: updates.learningRate,
+    trainCost: cost.value,
+    trainAccuracy: accuracy.value,
+    dataWait: waited / (performance.now() - started),
+  };
 }

@@ -1,36 +1,122 @@
-import { IMAGE } from '../../onnx/index.ts';
-import { type BatchOptions, batches, type Dataset, pictureCount, type Sample } from '../data/index.ts';
+import { IMAGE, LABEL } from '../../onnx/index.ts';
+import { type AugmentationOptions, checkAugmentation, type Mix, softLabels } from '../augment/index.ts';
+import {
+  type Batch,
+  type BatchOptions,
+  batches,
+  type Dataset,
+  DecodedCache,
+  type ImageTransform,
+  imageTransform,
+  pictureCount,
+} from '../data/index.ts';
+import type { Tensor } from '../runtime/index.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
-import { type BatchSource, type FeedBatch, labelTensor } from './passes.ts';
+import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
+import { nameOf } from './picture-names.ts';
 
 export interface PictureSourceOptions extends BatchShapeOptions {
+  /** Side of the square that is trained on, in pixels. */
   readonly imageSize: number;
+  /** Sizes that are tested at. */
+  readonly testTransform: ImageTransform;
+  /** Also tests the mirror image of each picture. */
+  readonly testFlip: boolean;
   readonly seed: number;
-  readonly augment: boolean;
+  readonly augment: boolean | AugmentationOptions;
+  readonly shuffle: boolean;
   /** Whether some BatchNorm works on the batch's own statistics. */
   readonly liveBatchNorm: boolean;
+  /** Folder for decoded pictures that memory has no room for. */
+  readonly cacheFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Batches of pictures, decoded anew for each pass. */
-export function pictureSource({ train, test }: Dataset, options: PictureSourceOptions): BatchSource {
-  const { imageSize, seed, augment, liveBatchNorm, signal } = options;
+/** Whether an augmentation mixes pictures, so that their labels are probabilities. */
+export function mixes(augment: boolean | AugmentationOptions): boolean {
+  if (typeof augment === 'boolean') return false;
+  const { mixup, cutmix } = checkAugmentation(augment);
+  return mixup > 0 || cutmix > 0;
+}
+
+/** Batches of pictures, decoded once: later passes only crop. Disposing of it forgets them. */
+export function pictureSource(dataset: Dataset, options: PictureSourceOptions): BatchSource & AsyncDisposable {
+  const { train, test, classes } = dataset;
+  const { imageSize, testTransform, testFlip, seed, shuffle, liveBatchNorm, signal } = options;
+  const augment = typeof options.augment === 'boolean' ? options.augment : checkAugmentation(options.augment);
   // Live BatchNorm has no variance of a single picture where the map is down to one place.
   const training = trainingBatches(train.length, options, liveBatchNorm ? 2 : 1);
   const testing = testBatches(test.length, options);
-  const common = { imageSize, seed, ...(signal && { signal }) };
+  const cache = new DecodedCache({ folder: options.cacheFolder });
+  const common = { seed, cache, ...(signal && { signal }) };
+  const soft = mixes(augment) ? classes.length : undefined;
   return {
-    train: (pass) => read(train, { ...common, ...training, pass, augment, shuffle: true }),
-    test: () => read(test, { ...common, ...testing, pass: 0, augment: false, shuffle: false }),
+    async *train(pass) {
+      const pictures = { ...common, ...training, imageSize, pass, augment, shuffle };
+      for await (const batch of batches(train, pictures)) yield feedBatch(batch, { side: imageSize, soft });
+    },
+    async *test() {
+      const pictures: BatchOptions = {
+        ...common,
+        ...testing,
+        ...testTransform,
+        pass: 0,
+        augment: false,
+        shuffle: false,
+      };
+      for await (const batch of batches(test, pictures)) {
+        const names = Array.from(batch.indices, (index) => nameOf(dataset, test[index]!));
+        const fed = feedBatch(batch, { side: testTransform.imageSize, soft: undefined });
+        yield { ...fed, pictures: names, mirrored: testFlip ? mirrored(fed.feeds) : undefined };
+      }
+    },
     trainSize: pictureCount(train.length, training),
+    batchSize: training.batchSize,
     testSize: test.length,
+    [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
   };
 }
 
-async function* read(samples: readonly Sample[], options: BatchOptions): AsyncGenerator<FeedBatch> {
-  const { imageSize } = options;
-  for await (const { images, labels, size } of batches(samples, options)) {
-    const dims = [labels.length, imageSize, imageSize, 3];
-    yield { feeds: { [IMAGE]: { type: 'uint8', dims, data: images }, ...labelTensor(labels) }, labels, size };
+function feedBatch(
+  { images, labels, size, mix, waitMs }: Batch,
+  { side, soft }: { side: number; soft: number | undefined },
+): FeedBatch {
+  const feeds: Feeds = {
+    [IMAGE]: { type: 'uint8', dims: [labels.length, side, side, 3], data: images },
+    ...(soft === undefined ? labelTensor(labels) : softLabelTensor(labels, soft, mix)),
+  };
+  return { feeds, labels, size, waitMs };
+}
+
+function softLabelTensor(labels: BigInt64Array, classes: number, mix: Mix | undefined): Record<string, Tensor> {
+  return { [LABEL]: { type: 'float32', dims: [labels.length, classes], data: softLabels(labels, classes, mix) } };
+}
+
+function mirrored(feeds: Feeds): Feeds {
+  const { dims, data } = feeds[IMAGE] as Tensor & { data: Uint8Array };
+  return { ...feeds, [IMAGE]: { type: 'uint8', dims, data: mirrorImages(data, dims[2] as number) } };
+}
+
+/** Pictures, uint8 [pictures, side, side, 3], with left and right changed over. */
+export function mirrorImages(images: Uint8Array, side: number): Uint8Array {
+  const data = new Uint8Array(images.length);
+  const rowLength = side * 3;
+  for (let row = 0; row < data.length; row += rowLength) {
+    for (let x = 0; x < rowLength; x += 3) {
+      const to = row + rowLength - 3 - x;
+      data[to] = images[row + x] as number;
+      data[to + 1] = images[row + x + 1] as number;
+      data[to + 2] = images[row + x + 2] as number;
+    }
   }
+  return data;
+}
+
+/** The sizes that a stage tests at. */
+export function testTransformOf(
+  imageSize: number,
+  options: { testSize?: number; testResize?: number },
+): ImageTransform {
+  const usual = imageTransform(options.testSize ?? imageSize);
+  return { ...usual, resizeSize: options.testResize ?? usual.resizeSize };
 }

@@ -10,6 +10,7 @@ import {
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { globToRegExp } from '../glob.ts';
+import type { AverageOptions } from '../schedules/index.ts';
 import { type BatchNormChoice, batchNormModes } from './batch-norm.ts';
 
 /** What a stage trains and how, as a user says it. */
@@ -36,23 +37,37 @@ export interface PlanSettings {
   readonly layerDecay: number;
   /** `fp16`: convolutions in half precision; on CUDA only. */
   readonly precision: 'fp32' | 'fp16';
+  /** Keeps running averages of the parameters, which are tested and become the result. */
+  readonly ema?: AverageOptions | undefined;
+}
+
+/** What a plan depends on beside a user's settings. */
+export interface PlanContext {
+  /** Class numbers of the training pictures, for balanced class weights. */
+  readonly labels: readonly number[];
+  /** Whether labels are probabilities, as of mixed pictures. */
+  readonly softLabels: boolean;
 }
 
 /**
  * The plan of a stage.
  *
- * @param labels class numbers of the training pictures, for balanced class weights
  * @throws OrtuneError `TRAIN_PATTERN` when a pattern fits no parameter, `BATCH_NORM` as {@link batchNormModes}, `OPTION`
  *   when options contradict each other, `LOSS_OPTION` for class weights that do not fit the classes
  */
-export function planOf(model: Model, settings: PlanSettings, labels: readonly number[]): TrainingPlan<Optimizer> {
+export function planOf(
+  model: Model,
+  settings: PlanSettings,
+  { labels, softLabels }: PlanContext,
+): TrainingPlan<Optimizer> {
   check(settings);
   const modes = batchNormModes(model, settings.batchNorm);
   const whole = wholeNetwork(model, (node) => modes.get(node) ?? 'frozen', chooseOptimizer(model, settings));
   const trainable = new Set(settings.train.flatMap((pattern) => select(whole.trainable, pattern)));
   const { labelSmoothing, precision } = settings;
   const classWeights = settings.classWeights === 'balanced' ? balancedWeights(labels) : settings.classWeights;
-  return { ...whole, trainable, precision, loss: { labelSmoothing, ...(classWeights !== 'none' && { classWeights }) } };
+  const loss = { labelSmoothing, softLabels, ...(classWeights !== 'none' && { classWeights }) };
+  return { ...whole, trainable, precision, loss };
 }
 
 /** Weights by which every class counts the same and a picture on average 1, as scikit-learn's `balanced`. */
@@ -75,12 +90,12 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
 
 /** ONNX Runtime's optimizer where it can do what is asked, as its one kernel is the fastest; else the graph's own. */
 function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
-  const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay } = settings;
+  const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema } = settings;
   if (optimizer === 'adam' && weightDecay > 0) {
     throw new OrtuneError('OPTION', '--weight-decay: expected with --optimizer adamw or sgd, received it with adam.');
   }
   const oneRate = backboneRate === 1 && layerDecay === 1;
-  if (optimizer === 'adam' && clipNorm === 0 && accumulate === 1 && oneRate) return ADAM_DEFAULTS;
+  if (optimizer === 'adam' && clipNorm === 0 && accumulate === 1 && oneRate && !ema) return ADAM_DEFAULTS;
   const dims = (name: string) => model.graph.initializers.get(name)?.dims ?? [];
   return {
     algorithm: optimizer === 'sgd' ? { kind: 'sgd', momentum, nesterov } : { kind: 'adam', ...ADAM_DEFAULTS },
@@ -88,6 +103,7 @@ function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
     decays: (name) => dims(name).length > 1,
     rate: rates(model, backboneRate, layerDecay),
     ...(clipNorm > 0 && { clipNorm }),
+    ...(ema && { averages: true }),
   } satisfies GraphOptimizer;
 }
 
@@ -115,6 +131,7 @@ function check(settings: PlanSettings): void {
   within('momentum', settings.momentum, 1, 'a number from 0 to below 1');
   within('clip-norm', settings.clipNorm, Number.POSITIVE_INFINITY, 'a number from 0 up');
   within('label-smoothing', settings.labelSmoothing, 1, 'a number from 0 to below 1');
+  if (settings.ema) within('ema', settings.ema.decay, 1, 'a number from 0 to below 1');
   within('backbone-rate', settings.backboneRate, Number.POSITIVE_INFINITY, 'a number from 0 up');
   if (!(settings.layerDecay > 0 && settings.layerDecay <= 1)) {
     fail('layer-decay', 'a number above 0 and at most 1', settings.layerDecay);

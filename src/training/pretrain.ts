@@ -2,34 +2,30 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ADAM_DEFAULTS,
+  atImageSize,
   bytesOf,
   encodeModelChunks,
-  extract,
-  FEATURES,
   floatsOf,
   HEAD_PARAMETERS,
   headOnly,
-  LOGITS,
   type Model,
-  movedStatistics,
   parametersOf,
   withInitializers,
 } from '../../onnx/index.ts';
-import { type Dataset, imageTransform } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
-import { openBackbone } from './backbone.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
-import { type FeatureOptions, featureSource } from './feature-source.ts';
+import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts';
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
-import { checkOutputFolder, replaceFolder } from './output-folder.ts';
-import { type PassResult, runPasses } from './passes.ts';
-import { pictureSource } from './picture-source.ts';
+import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
+import type { PassResult } from './passes.ts';
+import { mixes, testTransformOf } from './picture-source.ts';
 import { checkPictures, openData, readNetwork } from './prepare.ts';
 import { saveRecord } from './save.ts';
-import { openTraining, parameterBytes, type SessionDevice } from './session.ts';
+import { needsConstantShape, sessionDevice } from './session.ts';
 
 /** What a stage leaves. */
 export interface StageResult {
@@ -58,53 +54,54 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   checkStageOptions(settings);
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
-  const device = await chooseDevice(settings.device, settings.cuda);
+  const chosen = await chooseDevice(settings.device, settings.cuda);
   const found = await openData({ ...settings, emit, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
   const dataset = await checkPictures(found, { ...settings, emit, signal });
-  const transform = imageTransform(network.imageSize);
-  const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform });
+  const testTransform = testTransformOf(network.imageSize, settings);
+  const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform: testTransform });
 
   const modes = batchNormModes(model, settings.batchNorm);
-  const plan = headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS);
   const liveBatchNorm = anyLive(modes);
-  const frozen = !liveBatchNorm;
-  await using training = await openTraining(frozen ? extract(model, [FEATURES], [LOGITS]) : model, plan, {
-    ...settings,
-    ...device,
-    emit,
-  });
-  const { constantShape } = training;
-  const sourceOptions = { ...settings, imageSize: network.imageSize, constantShape, liveBatchNorm, emit, signal };
-  const source = frozen
-    ? await frozenSource(model, dataset, { ...sourceOptions, device: training.device })
-    : pictureSource(dataset, sourceOptions);
-  const history = await runPasses(training, source, { ...settings, accumulate: 1, emit, signal });
-
-  const moved = movedStatistics(model.graph, plan);
-  const trained = withInitializers(model, await parameterBytes(training.state, [...HEAD_PARAMETERS, ...moved]));
+  if (settings.optimizer === 'lbfgs' && liveBatchNorm) {
+    throw new OrtuneError(
+      'OPTION',
+      '--optimizer lbfgs: expected features that stay the same, received live BatchNorm.',
+    );
+  }
+  const device = sessionDevice(chosen, { ...settings, emit });
+  const stage: Stage = {
+    model,
+    evaluated: atImageSize(model, testTransform.imageSize),
+    plan: {
+      ...headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS),
+      loss: { labelSmoothing: settings.labelSmoothing, softLabels: liveBatchNorm && mixes(settings.augment) },
+    },
+    dataset,
+    device,
+    options: {
+      ...settings,
+      imageSize: network.imageSize,
+      testTransform,
+      constantShape: needsConstantShape(device),
+      liveBatchNorm,
+      cacheFolder: await parentOf(settings.out),
+      classes: dataset.classes,
+      accumulate: 1,
+      emit,
+      signal,
+    },
+  };
+  await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
+  const result = withInitializers(model, trained.values);
   await replaceFolder(settings.out, async (folder) => {
-    await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(trained));
-    await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
-    if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(trained));
-    await saveRecord(folder, {
-      command: 'pretrain',
-      options: settings,
-      device: training.device,
-      network,
-      dataset,
-      history,
-      started,
-    });
+    await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(result));
+    await trained.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
+    if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(result));
+    await saveRecord(folder, { command: 'pretrain', options: settings, device, network, dataset, ...trained, started });
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
-  return { folder: settings.out, classes: dataset.classes, history };
-}
-
-async function frozenSource(model: Model, dataset: Dataset, options: FeatureOptions & { device: SessionDevice }) {
-  await using backbone = await openBackbone(model, options.device);
-  // Awaited here: the backbone goes when this function returns.
-  return await featureSource(backbone, dataset, options);
+  return { folder: settings.out, classes: dataset.classes, history: trained.history };
 }
 
 async function withPretrainedWeights(

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from '../data/index.ts';
+import { type EvaluationResult, historyCsv } from '../metrics/index.ts';
 import { Runtime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import { RUN_FILE } from './output-folder.ts';
@@ -17,12 +18,19 @@ export interface RunRecord {
   readonly network: unknown;
   readonly dataset: Dataset;
   readonly history: readonly PassResult[];
+  /** Number of the pass that the result is. */
+  readonly kept: number;
+  /** Its test. */
+  readonly evaluation: EvaluationResult | undefined;
   readonly started: Date;
 }
 
-/** Writes `labels.json` (class names in the order of the output) and `run.json` (options, versions, results). */
+/**
+ * Writes `labels.json` (class names in the order of the output), `run.json` (options, versions, results), `history.csv` (a
+ * row for each pass) and, where there was a test, `metrics.json`.
+ */
 export async function saveRecord(folder: string, record: RunRecord): Promise<void> {
-  const { dataset, started, history, ...rest } = record;
+  const { command, options, device, network, kept, dataset, started, history, evaluation } = record;
   const versions = { ortune: VERSION, node: process.versions.node, onnxruntime: Runtime.load().version };
   const { kind, root, split, classes, train, valid, test } = dataset;
   const data = {
@@ -35,7 +43,22 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
     test: test.length,
   };
   const seconds = (Date.now() - started.getTime()) / 1000;
-  const run = { ...rest, dataset: data, versions, started: started.toISOString(), seconds, history };
-  await writeFile(join(folder, LABELS_FILE), `${JSON.stringify(classes, undefined, 2)}\n`);
-  await writeFile(join(folder, RUN_FILE), `${JSON.stringify(run, undefined, 2)}\n`);
+  const run = {
+    command,
+    options,
+    device,
+    network,
+    dataset: data,
+    versions,
+    started: started.toISOString(),
+    seconds,
+    kept,
+    history,
+  };
+  const json = (name: string, value: unknown) =>
+    writeFile(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+  await json(LABELS_FILE, classes);
+  await json(RUN_FILE, run);
+  await writeFile(join(folder, 'history.csv'), historyCsv(history.map((pass) => ({ ...pass }))));
+  if (evaluation) await json('metrics.json', evaluation);
 }

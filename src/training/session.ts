@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import {
   type Artifacts,
+  averageOf,
   buildArtifacts,
   bytesOf,
   type Model,
@@ -12,19 +13,11 @@ import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
-export interface SessionOptions extends Device {
-  readonly threads?: number | undefined;
-  readonly emit: Emit;
-}
-
 /** A model in training: its session and the state that the session moves. */
 export interface Training extends AsyncDisposable {
   readonly session: TrainingSession;
   readonly state: CheckpointState;
   readonly stepper: Stepper;
-  readonly device: SessionDevice;
-  /** Whether batches must all have one shape: on CUDA, cuDNN searches its algorithms anew for each. */
-  readonly constantShape: boolean;
 }
 
 export interface SessionDevice {
@@ -34,22 +27,34 @@ export interface SessionDevice {
   readonly threads: number;
 }
 
-/** Writes the artifacts of a plan and opens a session on them. */
+/** Says where a stage runs. */
+export function sessionDevice(
+  { device, cuda, reason }: Device,
+  { threads = availableParallelism(), emit }: { threads?: number; emit: Emit },
+): SessionDevice {
+  emit({ type: 'device', device, reason, threads });
+  return { device, threads, ...(cuda && { cuda }) };
+}
+
+/** Whether batches must all have one shape: on CUDA, cuDNN searches its algorithms anew for each. */
+export const needsConstantShape = ({ device }: Pick<SessionDevice, 'device'>): boolean => device === 'cuda';
+
+/**
+ * Writes the artifacts of a plan and opens a session on them.
+ *
+ * @param evaluated what is tested: the model itself, or it for pictures of another size
+ */
 export async function openTraining(
   model: Model,
   plan: TrainingPlan<Optimizer>,
-  options: SessionOptions,
+  device: SessionDevice,
+  evaluated: Model = model,
 ): Promise<Training> {
-  const { device: kind, cuda, reason, threads = availableParallelism(), emit } = options;
-  const device = { device: kind, threads, ...(cuda && { cuda }) };
-  emit({ type: 'device', device: kind, reason, threads });
-  const artifacts = buildArtifacts(model, plan);
+  const artifacts = buildArtifacts(model, plan, evaluated);
   const opened = await openSession(artifacts, device);
   return {
     ...opened,
     stepper: artifacts.optimizerModel ? libraryStepper(opened.session) : graphStepper(opened.session),
-    device,
-    constantShape: kind === 'cuda',
   };
 }
 
@@ -84,12 +89,16 @@ export async function openSession(
   }
 }
 
-/** The state's present values of the named parameters, as bytes. */
-export async function parameterBytes(
+/** Present values, as bytes, of what a plan trains (their running averages, where it has some) and of the statistics it moves. */
+export async function trainedValues(
   state: CheckpointState,
-  names: Iterable<string>,
+  { trainable, optimizer }: TrainingPlan<Optimizer>,
+  moved: Iterable<string>,
 ): Promise<Map<string, Uint8Array>> {
+  const averages = 'averages' in optimizer && optimizer.averages;
   const values = new Map<string, Uint8Array>();
-  for (const name of names) values.set(name, bytesOf((await state.getParameter(name)).data));
+  const read = async (name: string, from: string) => values.set(name, bytesOf((await state.getParameter(from)).data));
+  for (const name of trainable) await read(name, averages ? averageOf(name) : name);
+  for (const name of moved) await read(name, name);
   return values;
 }

@@ -26,6 +26,8 @@ export interface StepResult {
 /** Trains a batch at a time, wherever the optimizer is. */
 export interface Stepper {
   setLearningRate(rate: number): Promise<void>;
+  /** Share of the new values in the running averages of the parameters, where the plan has some. */
+  setAverageShare(share: number): void;
   step(feeds: Tensors, part: UpdatePart): Promise<StepResult>;
 }
 
@@ -34,6 +36,9 @@ export function libraryStepper(session: StepSession): Stepper {
   const scaling = new Scaling(session);
   return {
     setLearningRate: (rate) => session.setLearningRate(rate),
+    setAverageShare() {
+      throw new Error('the optimizer model keeps no running averages');
+    },
     async step(feeds, { share, last }) {
       if (share !== 1 || !last) throw new Error('the optimizer model takes every batch for an update of its own');
       const outputs = await session.trainStep({ ...feeds, ...scaling.feeds() });
@@ -49,10 +54,15 @@ export function libraryStepper(session: StepSession): Stepper {
 /** With the update in the training graph, which leaves it out itself when this step's gradients overflow. */
 export function graphStepper(session: StepSession): Stepper {
   const learningRate = Float32Array.of(0);
+  const averageShare = Float32Array.of(1);
+  const averages = session.trainInputNames.includes(UPDATE_INPUTS.averageShare);
   const scaling = new Scaling(session);
   return {
     async setLearningRate(rate) {
       learningRate[0] = rate;
+    },
+    setAverageShare(share) {
+      averageShare[0] = share;
     },
     async step(feeds, { share, last }) {
       // An earlier batch's overflow is in the sum, though this step's own gradients may be finite.
@@ -63,6 +73,7 @@ export function graphStepper(session: StepSession): Stepper {
         [UPDATE_INPUTS.lossWeight]: { type: 'float32', dims: [], data: Float32Array.of(share) },
         [UPDATE_INPUTS.update]: { type: 'bool', dims: [1], data: Uint8Array.of(Number(update)) },
         [UPDATE_INPUTS.learningRate]: { type: 'float32', dims: [1], data: learningRate },
+        ...(averages && { [UPDATE_INPUTS.averageShare]: { type: 'float32', dims: [1], data: averageShare } }),
       });
       const overflowed = scaling.see(outputs);
       if (!last) return { outputs, skipped: false };

@@ -3,7 +3,7 @@ import { finetuneCommand } from '../../src/cli/finetune.ts';
 import { predictCommand } from '../../src/cli/predict.ts';
 import { pretrainCommand } from '../../src/cli/pretrain.ts';
 import { type Command, run } from '../../src/cli/run.ts';
-import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+import { given, type StageArguments, stageOptions } from '../../src/cli/stage-flags.ts';
 
 const { argv } = process;
 afterEach(() => {
@@ -28,18 +28,27 @@ async function parse<Options>(command: Command<Options>, ...args: string[]): Pro
 }
 
 describe('what a command is given', () => {
-  it('are the defaults of the library, under the names that the flags have', async () => {
-    // Two flags have shorter names than the options.
-    const { learningRate: lr, batchNorm: bn, ...same } = FINETUNE_DEFAULTS;
-    expect(await parse(finetuneCommand, '--data', 'photos')).toEqual({
-      _: [],
+  it('leaves to the library and to recipes what is not said', async () => {
+    const args = (await parse(finetuneCommand, '--data', 'photos')) as Record<string, unknown>;
+    expect(given(args)).toEqual({ _: [], data: 'photos' });
+    expect(await stageOptions(args as unknown as StageArguments, 'finetune')).toEqual({ data: 'photos' });
+  });
+
+  it('go before what a recipe says, and its augmentation is changed piece by piece', async () => {
+    const words = ['--data', 'photos', '--recipe', 'tutorial', '--lr', '0.01', '--mixup', '0.2', '--warm-up', '0.1'];
+    const args = (await parse(finetuneCommand, ...words)) as StageArguments;
+    expect(await stageOptions(args, 'finetune')).toMatchObject({
       data: 'photos',
-      split: undefined,
-      threads: undefined,
-      lr,
-      bn: [bn],
-      ...same,
+      split: 'tutorial',
+      passes: 10,
+      learningRate: 0.01,
+      schedule: { kind: 'constant', warmUp: 0.1 },
+      shuffle: false,
+      testMean: 'batches',
+      augment: { crop: 'resize-crop', flip: 0.5, mixup: 0.2 },
     });
+    const plain = (await parse(finetuneCommand, '--data', 'photos', '--no-augment', '--flip', '1')) as StageArguments;
+    await expect(stageOptions(plain, 'finetune')).rejects.toThrow('--no-augment: expected alone, received flip too.');
   });
 
   it('are numbers, switches and lists as their flags say', async () => {

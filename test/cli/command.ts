@@ -8,7 +8,16 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export type CommandName = 'build-graph' | 'pretrain' | 'finetune' | 'predict' | 'inspect';
+export type CommandName =
+  | 'build-graph'
+  | 'check-data'
+  | 'download'
+  | 'evaluate'
+  | 'finetune'
+  | 'inspect'
+  | 'predict'
+  | 'pretrain'
+  | 'preview';
 
 /** What `npm run` starts, without the set-up before it. */
 export function commandLine(command: CommandName, args: readonly string[]): string[] {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Batch, type BatchOptions, batchCount, batches } from '../../src/data/batches.ts';
+import { type Batch, type BatchOptions, batchCount, batches, pictureCount } from '../../src/data/batches.ts';
 import { openDataset, type Sample } from '../../src/data/dataset.ts';
 import { decodeCentre, imageTransform } from '../../src/data/image.ts';
 import { createLimiter } from '../../src/data/limiter.ts';
@@ -62,6 +62,18 @@ describe('batchCount', () => {
     [0, { batchSize: 4 }, 0],
   ])('%i samples, %o: %i', (length, options, expected) => {
     expect(batchCount(length, options)).toBe(expected);
+  });
+});
+
+describe('pictureCount', () => {
+  test.each([
+    [10, { batchSize: 4 }, 10],
+    [10, { batchSize: 4, minimumBatch: 4 }, 8],
+    [11, { batchSize: 4, minimumBatch: 3 }, 11],
+    [3, { batchSize: 4, minimumBatch: 4 }, 0],
+    [3, { batchSize: 4 }, 3],
+  ])('%i samples, %o: %i', (length, options, expected) => {
+    expect(pictureCount(length, options)).toBe(expected);
   });
 });
 
@@ -123,6 +135,21 @@ describe('batches', () => {
     expect((await all(samples, { minimumBatch: 1 })).map(({ size }) => size)).toEqual([4, 4, 1]);
     expect(await all(samples.slice(0, 1), { minimumBatch: 2 })).toEqual([]);
     expect(await all([])).toEqual([]);
+  });
+
+  test('a small rest is filled up with black rows of a label', async () => {
+    const samples = await pictures(6);
+    const [plain, filled] = [await all(samples, { pass: 7 }), await all(samples, { pass: 7, fillLabel: -1n })];
+    expect(filled.map(({ size, labels }) => [size, labels.length])).toEqual([
+      [4, 4],
+      [2, 4],
+    ]);
+    const [rest, last] = [plain[1]!, filled[1]!];
+    expect(content(filled.slice(0, 1))).toBe(content(plain.slice(0, 1)));
+    expect(last.images.subarray(0, rest.images.length)).toEqual(rest.images);
+    expect(last.images.subarray(rest.images.length)).toEqual(new Uint8Array(2 * 28 * 28 * 3));
+    expect(last.labels).toEqual(BigInt64Array.of(...rest.labels, -1n, -1n));
+    expect(last.indices).toEqual(rest.indices);
   });
 
   test('no more is prepared than asked for', async () => {

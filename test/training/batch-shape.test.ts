@@ -14,12 +14,14 @@ import {
 import { type Dataset, openDataset } from '../../src/data/index.ts';
 import { CheckpointState, TrainingSession } from '../../src/runtime/index.ts';
 import { testBatches, trainingBatches } from '../../src/training/batch-shape.ts';
+import type { BatchSource, FeedBatch } from '../../src/training/batch-source.ts';
+import type { TrainingEvent } from '../../src/training/events.ts';
 import { countCorrect } from '../../src/training/metrics.ts';
-import { type BatchSource, type FeedBatch, runPasses } from '../../src/training/passes.ts';
+import { runPasses } from '../../src/training/passes.ts';
 import { pictureSource } from '../../src/training/picture-source.ts';
 import { openTraining, type Training } from '../../src/training/session.ts';
 import type { UpdatePart } from '../../src/training/stepper.ts';
-import { openWorkshop, TINY, type Workshop } from './workshop.ts';
+import { openWorkshop, passOptions, pictureOptions, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 /** 24 pictures to train on, 6 to test on. */
@@ -32,11 +34,12 @@ afterAll(() => workshop.remove());
 
 const model = buildResNet(TINY);
 const sourceOf = (batchSize: number, constantShape = true) =>
-  pictureSource(dataset, { imageSize: 32, batchSize, seed: 0, augment: false, liveBatchNorm: true, constantShape });
+  pictureSource(dataset, pictureOptions({ batchSize, constantShape }));
 
 async function all(batches: AsyncIterable<FeedBatch>): Promise<FeedBatch[]> {
   const found: FeedBatch[] = [];
-  for await (const batch of batches) found.push(batch);
+  // How long they took is not theirs.
+  for await (const batch of batches) found.push({ ...batch, waitMs: 0 });
   return found;
 }
 
@@ -105,20 +108,17 @@ describe('a pass over batches of one shape', () => {
   it('has the test figures of the pictures alone', async () => {
     await using training = await openTraining(model, wholeNetwork(model, 'live', ADAM_DEFAULTS), {
       device: 'cpu',
-      reason: 'as asked',
       threads: 1,
-      emit: () => {},
     });
     // No pictures to train on: the figures are those of the network as it is.
     const tested = async (constantShape: boolean) => {
       const source: BatchSource = { ...sourceOf(4, constantShape), train: async function* () {} };
       const progress: number[] = [];
-      const [result] = await runPasses(training, source, {
-        passes: 1,
-        learningRate: 1e-3,
-        accumulate: 1,
-        emit: (event) => event.type === 'progress' && event.task === 'test' && progress.push(event.done / event.total),
-      });
+      const emit = (event: TrainingEvent) => {
+        if (event.type === 'progress' && event.task === 'test') progress.push(event.done / event.total);
+      };
+      const { history } = await runPasses(training, source, passOptions({ passes: 1, classes: dataset.classes, emit }));
+      const [result] = history;
       return { cost: result?.testCost as number, accuracy: result?.testAccuracy as number, progress };
     };
     const [filled, plain] = [await tested(true), await tested(false)];
@@ -148,12 +148,11 @@ describe('a pass over batches of one shape', () => {
       },
     } as unknown as Training;
     const progress: string[] = [];
-    await runPasses(training, sourceOf(5), {
-      passes: 1,
-      learningRate: 1,
-      accumulate: 3,
-      emit: (event) => event.type === 'progress' && progress.push(`${event.task} ${event.done} of ${event.total}`),
-    });
+    const emit = (event: TrainingEvent) => {
+      if (event.type === 'progress') progress.push(`${event.task} ${event.done} of ${event.total}`);
+    };
+    const options = passOptions({ passes: 1, learningRate: 1, accumulate: 3, classes: dataset.classes, emit });
+    await runPasses(training, sourceOf(5), options);
     // 20 of 24 pictures come: an update of three batches of 5, and one of the fourth.
     expect(parts).toEqual([
       { share: 1 / 3, last: false },

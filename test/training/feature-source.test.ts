@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADAM_DEFAULTS, buildResNet, extract, FEATURES, HEAD_PARAMETERS, headOnly, LOGITS } from '../../onnx/index.ts';
+import { ADAM_DEFAULTS, buildResNet, extract, FEATURES, headOnly, LOGITS } from '../../onnx/index.ts';
 import { parseKernels, uncovered } from '../../onnx/kernels.ts';
-import { type Dataset, openDataset } from '../../src/data/index.ts';
+import { type Dataset, imageTransform, openDataset } from '../../src/data/index.ts';
 import type { Tensor } from '../../src/runtime/index.ts';
 import {
   type Backbone,
@@ -12,12 +12,13 @@ import {
   openBackbone,
   servedBackbone,
 } from '../../src/training/backbone.ts';
+import type { BatchSource, FeedBatch } from '../../src/training/batch-source.ts';
 import { type FeatureOptions, featureSource } from '../../src/training/feature-source.ts';
-import { type BatchSource, type FeedBatch, runPasses } from '../../src/training/passes.ts';
-import { openTraining, parameterBytes } from '../../src/training/session.ts';
+import { runPasses } from '../../src/training/passes.ts';
+import { openTraining, trainedValues } from '../../src/training/session.ts';
 import { trainedLike } from '../onnx/tiny-nets.ts';
 import { shared } from '../shared.ts';
-import { openWorkshop, TINY, type Workshop } from './workshop.ts';
+import { openWorkshop, passOptions, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 /** 24 pictures to train on, 6 to test on. */
@@ -30,7 +31,16 @@ afterAll(() => workshop.remove());
 
 // Statistics that are not neutral, so that folding BatchNorm matters.
 const model = buildResNet(TINY, trainedLike(2));
-const base: FeatureOptions = { imageSize: 32, batchSize: 10, seed: 3, constantShape: false, emit: () => {} };
+const base: FeatureOptions = {
+  testTransform: imageTransform(32),
+  testFlip: false,
+  batchSize: 10,
+  seed: 3,
+  shuffle: true,
+  constantShape: false,
+  emit: () => {},
+};
+const plan = headOnly('frozen', ADAM_DEFAULTS);
 const CPU = { device: 'cpu', threads: 1 } as const;
 
 async function all(batches: AsyncIterable<FeedBatch>): Promise<FeedBatch[]> {
@@ -71,15 +81,17 @@ describe('features by the training library', () => {
     const trained = async (backbone: Promise<Backbone>) => {
       const source = await sourceBy(backbone);
       const head = extract(model, [FEATURES], [LOGITS]);
-      const options = { device: 'cpu', reason: 'as asked', threads: 1, emit: () => {} } as const;
-      await using training = await openTraining(head, headOnly('frozen', ADAM_DEFAULTS), options);
-      const history = await runPasses(training, source, {
-        passes: 4,
-        learningRate: 1e-3,
-        accumulate: 1,
-        emit: () => {},
-      });
-      const values = await parameterBytes(training.state, HEAD_PARAMETERS);
+      await using training = await openTraining(head, plan, CPU);
+      const { history, values } = await runPasses(
+        training,
+        source,
+        passOptions({
+          passes: 4,
+          learningRate: 1e-3,
+          classes: dataset.classes,
+          values: () => trainedValues(training.state, plan, []),
+        }),
+      );
       return { history, weights: new Float32Array(Uint8Array.from(values.get('fc_0.w_0') ?? []).buffer) };
     };
     const [ours, theirs] = [await trained(libraryBackbone(model, CPU)), await trained(servedBackbone(model, CPU))];

@@ -8,7 +8,14 @@ import { openWorkshop, TINY, type Workshop } from './workshop.ts';
 
 const model = buildResNet(TINY);
 const plan = (changes: Partial<PlanSettings>) =>
-  planOf(model, { ...FINETUNE_DEFAULTS, ...changes }, [0, 0, 0, 1, 2, 2]);
+  planOf(
+    model,
+    { ...FINETUNE_DEFAULTS, ...changes },
+    {
+      labels: [0, 0, 0, 1, 2, 2],
+      softLabels: false,
+    },
+  );
 
 describe('a plan', () => {
   it("takes ONNX Runtime's own Adam where that is all that is asked", () => {

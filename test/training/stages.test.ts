@@ -15,7 +15,7 @@ import { argmax, countCorrect } from '../../src/training/metrics.ts';
 import { pictureSource } from '../../src/training/picture-source.ts';
 import { openTraining } from '../../src/training/session.ts';
 import { openWeights } from '../../src/weights/index.ts';
-import { openWorkshop, snapshot, type Workshop } from './workshop.ts';
+import { openWorkshop, pictureOptions, snapshot, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 let pictures: Map<string, string>;
@@ -66,7 +66,9 @@ describe('stage one, frozen', () => {
     expect(files.filter((file) => !file.startsWith('paddle/'))).toEqual([
       'checkpoint',
       'graph.onnx',
+      'history.csv',
       'labels.json',
+      'metrics.json',
       'run.json',
     ]);
     expect(JSON.parse(await readFile(workshop.path('one/labels.json'), 'utf8'))).toEqual(['blue', 'green', 'red']);
@@ -145,20 +147,8 @@ describe('stage two', () => {
     const dataset = await openDataset(workshop.data);
     const model = await load('two/model.onnx');
     const plan = wholeNetwork(model, 'live', ADAM_DEFAULTS);
-    await using training = await openTraining(model, plan, {
-      device: 'cpu',
-      reason: 'as asked',
-      threads: 1,
-      emit: () => {},
-    });
-    const source = pictureSource(dataset, {
-      imageSize: 32,
-      batchSize: 4,
-      seed: 0,
-      augment: false,
-      liveBatchNorm: true,
-      constantShape: false,
-    });
+    await using training = await openTraining(model, plan, { device: 'cpu', threads: 1 });
+    const source = pictureSource(dataset, pictureOptions({}));
     let correct = 0;
     let first: Float32Array | undefined;
     for await (const { feeds, labels, size } of source.test()) {

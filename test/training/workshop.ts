@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { buildResNet, encodeModel, type ResNetOptions } from '../../onnx/index.ts';
+import { imageTransform } from '../../src/data/index.ts';
+import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+import type { PassOptions } from '../../src/training/passes.ts';
+import type { PictureSourceOptions } from '../../src/training/picture-source.ts';
 
 /** A ResNet50 thin enough to train within a test. */
 export const TINY: Partial<ResNetOptions> = { width: 0.125, imageSize: 32, classes: 3, seed: 1 };
@@ -64,4 +68,25 @@ export async function snapshot(folder: string): Promise<Map<string, string>> {
       ),
     ),
   );
+}
+
+/** How passes go unless a test says otherwise. */
+export function passOptions(changes: Partial<PassOptions> & Pick<PassOptions, 'classes'>): PassOptions {
+  return { ...FINETUNE_DEFAULTS, values: async () => new Map(), emit: () => {}, ...changes };
+}
+
+/** How pictures come unless a test says otherwise: as in testing, 32 pixels wide. */
+export function pictureOptions(changes: Partial<PictureSourceOptions>): PictureSourceOptions {
+  return {
+    imageSize: 32,
+    testTransform: imageTransform(32),
+    testFlip: false,
+    batchSize: 4,
+    seed: 0,
+    augment: false,
+    shuffle: true,
+    liveBatchNorm: true,
+    constantShape: false,
+    ...changes,
+  };
 }

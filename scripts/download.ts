@@ -1,0 +1,4 @@
+import { downloadCommand } from '../src/cli/download.ts';
+import { run } from '../src/cli/run.ts';
+
+await run(downloadCommand);

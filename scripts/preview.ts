@@ -1,0 +1,4 @@
+import { previewCommand } from '../src/cli/preview.ts';
+import { run } from '../src/cli/run.ts';
+
+await run(previewCommand);

@@ -1,0 +1,100 @@
+import { dirname, extname, relative, resolve, sep } from 'node:path';
+import { drawContactSheet } from '../augment/contact-sheet.ts';
+import { type Augmentation, checkAugmentation, drawMix, mixImages, readSquare } from '../augment/index.ts';
+import { DecodedCache } from '../data/decoded-cache.ts';
+import { imageTransform, openDataset, type Sample } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { Random } from '../random.ts';
+import { writeFiles } from '../write-files.ts';
+import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
+import type { Command } from './run.ts';
+
+interface Options extends AugmentArguments {
+  data: string;
+  split: string | undefined;
+  out: string;
+  pictures: number;
+  passes: number;
+  imageSize: number;
+  seed: number;
+}
+
+export const previewCommand: Command<Options> = {
+  usage:
+    'npm run preview -- --data DIR --out FILE.png\n\nDraws some training pictures as they are tested (left) and as they are trained on in the first passes.',
+  flags: {
+    data: { type: 'string', demandOption: true, describe: 'Folder (or CSV file) of the pictures' },
+    split: { type: 'string', describe: "tutorial, official or ratio:0.8; the data set's own by default" },
+    out: { type: 'string', demandOption: true, describe: 'PNG file to write' },
+    pictures: { type: 'number', default: 6, describe: 'Rows; with mixup or CutMix they are one batch' },
+    passes: { type: 'number', default: 6, describe: 'Columns beside the first' },
+    'image-size': { type: 'number', default: 128, describe: "Side of the network's square, in pixels" },
+    seed: { type: 'number', default: 0, describe: 'Seed of the run that is shown, and of the choice of pictures' },
+    ...AUGMENT_FLAGS,
+  },
+  handle: async (options) => {
+    const { data, split, out, pictures, passes, imageSize, seed } = options;
+    for (const [name, value, most] of [
+      ['pictures', pictures, 100],
+      ['passes', passes, 100],
+      ['image-size', imageSize, 1024],
+    ] as const) {
+      if (Number.isInteger(value) && value >= 1 && value <= most) continue;
+      throw new OrtuneError('OPTION', `--${name}: expected a whole number from 1 to ${most}, received ${value}.`);
+    }
+    const augmentation = checkAugmentation(augmentOptions(options));
+    const { train, classes, root } = await openDataset(data, { seed, ...(split !== undefined && { split }) });
+    checkOut(out, root);
+    const chosen = [...new Random(seed, 'preview').permutation(train.length).subarray(0, pictures)];
+    const columns = await squares(train, chosen, { augmentation, passes, imageSize, seed });
+    const sheet = await drawContactSheet({
+      columns: ['as tested', ...Array.from({ length: passes }, (_, pass) => `pass ${pass}`)],
+      rows: chosen.map((index, row) => ({
+        label: classes[train[index]!.label]!,
+        squares: columns.map((column) => column[row]!),
+      })),
+      imageSize,
+    });
+    await writeFiles(dirname(resolve(out)), { [out]: sheet });
+    for (const index of chosen) console.log(`${classes[train[index]!.label]}: ${train[index]!.file}`);
+    console.log(`Wrote ${out}.`);
+  },
+};
+
+/** A sheet among the pictures would be one of them in the next run. */
+function checkOut(out: string, root: string): void {
+  const way = relative(root, resolve(out));
+  const inside = way !== '..' && !way.startsWith(`..${sep}`) && resolve(way) !== way;
+  if (extname(out).toLowerCase() === '.png' && !inside) return;
+  throw new OrtuneError('OUTPUT', `--out ${out}: expected a .png file outside ${root}.`);
+}
+
+/** By column, then row: as tested, then each pass. */
+async function squares(
+  train: readonly Sample[],
+  chosen: readonly number[],
+  options: { augmentation: Augmentation; passes: number; imageSize: number; seed: number },
+): Promise<Uint8Array[][]> {
+  const { augmentation, passes, imageSize, seed } = options;
+  await using cache = new DecodedCache();
+  const columns = [
+    await Promise.all(
+      chosen.map((index) => readSquare(train[index]!, { cache, transform: imageTransform(imageSize) })),
+    ),
+  ];
+  const stride = imageSize * imageSize * 3;
+  for (let pass = 0; pass < passes; pass++) {
+    const images = new Uint8Array(chosen.length * stride);
+    for (const [place, index] of chosen.entries()) {
+      const training = { augmentation, draw: { seed, pass, index } };
+      images.set(
+        await readSquare(train[index]!, { cache, transform: imageTransform(imageSize), training }),
+        place * stride,
+      );
+    }
+    const mix = drawMix(augmentation, { seed, pass, batch: 0 }, imageSize);
+    if (mix) mixImages(images, imageSize, mix);
+    columns.push(chosen.map((_, place) => images.subarray(place * stride, (place + 1) * stride)));
+  }
+  return columns;
+}

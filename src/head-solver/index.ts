@@ -1,0 +1,1 @@
+export { type HeadFit, type HeadProblem, type HeadSolution, type SolveOptions, solveHead } from './solve.ts';

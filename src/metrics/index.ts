@@ -1,0 +1,12 @@
+export { Calibration, type CalibrationBin, type CalibrationResult } from './calibration.ts';
+export { type ClassResult, classResults } from './classes.ts';
+export { type HistoryRow, historyCsv } from './csv.ts';
+export {
+  type Confusion,
+  Evaluation,
+  type EvaluationOptions,
+  type EvaluationResult,
+  type ScoredBatch,
+  type TopLoss,
+} from './evaluation.ts';
+export { formatEvaluation } from './format.ts';

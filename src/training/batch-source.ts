@@ -1,0 +1,37 @@
+import { LABEL } from '../../onnx/index.ts';
+import type { Tensor } from '../runtime/index.ts';
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** A batch as the training graph takes it: `label` among the feeds, int64 [rows] or, for mixed pictures, float32 [rows, classes]. */
+export interface FeedBatch {
+  readonly feeds: Feeds;
+  /** The same batch mirrored, where a test wants it. */
+  readonly mirrored?: Feeds | undefined;
+  /** Class of each row; `NO_LABEL` for rows that merely fill a test batch up. */
+  readonly labels: BigInt64Array;
+  /** Rows that are pictures. They come first. */
+  readonly size: number;
+  /** Names of the pictures, [size]; where they are worth telling. */
+  readonly pictures?: readonly string[];
+  /** Milliseconds that the step had to wait for it. */
+  readonly waitMs: number;
+}
+
+/** Where a stage's batches come from. */
+export interface BatchSource {
+  /** Training batches of a pass, in its own order. */
+  train(pass: number): AsyncIterable<FeedBatch>;
+  /** The test split, in order. */
+  test(): AsyncIterable<FeedBatch>;
+  /** Pictures that come in a pass over the training split. */
+  readonly trainSize: number;
+  /** Pictures of a training batch, but for a smaller last one. */
+  readonly batchSize: number;
+  readonly testSize: number;
+}
+
+/** The label's tensor. */
+export function labelTensor(labels: BigInt64Array): Record<string, Tensor> {
+  return { [LABEL]: { type: 'int64', dims: [labels.length], data: labels } };
+}

@@ -1,0 +1,7 @@
+import { relative } from 'node:path';
+import type { Dataset, Sample } from '../data/index.ts';
+
+/** How a picture is called within its data set: its path from the set's folder. */
+export function nameOf({ root }: Pick<Dataset, 'root'>, { file }: Pick<Sample, 'file'>): string {
+  return relative(root, file) || file;
+}
