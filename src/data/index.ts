@@ -4,4 +4,6 @@ export { type Dataset, type OpenOptions, openDataset } from './dataset.ts';
 export { type CacheUse, DecodedCache } from './decoded-cache.ts';
 export { IMAGE_EXTENSIONS } from './folder.ts';
 export { decodeCentre, type ImageTransform, imageTransform } from './image.ts';
+export { mirrorImages } from './mirror.ts';
+export { nameOf } from './picture-name.ts';
 export { type ByteRange, readSample, type Sample } from './sample.ts';

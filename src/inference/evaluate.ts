@@ -1,9 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
-import { type Dataset, openDataset } from '../data/index.ts';
+import { dirname, join, resolve } from 'node:path';
+import { batches, type Dataset, mirrorImages, nameOf, openDataset } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
-import { centrePictures, mirrored } from './centre-pictures.ts';
 import { Classifier } from './classifier.ts';
 
 export interface EvaluateOptions {
@@ -65,21 +64,16 @@ export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluatio
   const evaluation = new Evaluation(classifier.classes);
   let done = 0;
   onProgress?.(done, samples.length);
-  for await (const batch of centrePictures(samples, { transform: classifier.transform, batchSize, signal })) {
-    const { images, samples: pictures } = batch;
-    const scores = await classifier.probabilities(images, pictures.length);
+  const pictures = { ...classifier.transform, batchSize, seed: 0, pass: 0, augment: false, shuffle: false };
+  for await (const { images, labels, indices, size } of batches(samples, { ...pictures, ...(signal && { signal }) })) {
+    const scores = await classifier.probabilities(images, size);
     if (flip) {
-      const side = classifier.transform.imageSize;
-      const other = await classifier.probabilities(mirrored(images, side), pictures.length);
+      const other = await classifier.probabilities(mirrorImages(images, classifier.transform.imageSize), size);
       for (let place = 0; place < scores.length; place++) scores[place] = (scores[place]! + other[place]!) / 2;
     }
-    evaluation.add({
-      scores,
-      kind: 'probabilities',
-      labels: pictures.map(({ label }) => label),
-      pictures: pictures.map(({ file }) => relative(dataset.root, file)),
-    });
-    done += pictures.length;
+    const names = Array.from(indices, (index) => nameOf(dataset, samples[index]!));
+    evaluation.add({ scores, kind: 'probabilities', labels, pictures: names });
+    done += size;
     onProgress?.(done, samples.length);
   }
   return { data: { root: dataset.root, split: dataset.split, part, flip }, ...evaluation.result() };

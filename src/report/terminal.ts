@@ -77,6 +77,11 @@ export class TerminalReport {
           this.line(`Pass:${event.pass}, Batch:${event.batch}, ${costAndAccuracy(event)}`);
         }
         break;
+      case 'pass':
+        this.line(
+          `Pass:${event.pass}: ${event.picturesPerSecond.toFixed(1)} img/s, ${(100 * event.dataWait).toFixed(1)} % waiting for pictures`,
+        );
+        break;
       case 'overflow':
         this.line(`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`);
         break;

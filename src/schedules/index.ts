@@ -15,4 +15,4 @@ export {
   suggestRate,
 } from './rate-finder.ts';
 export { plotRates } from './rate-plot.ts';
-export { type AverageOptions, averageDecay, WeightAverage } from './weight-average.ts';
+export { type AverageOptions, averageDecay } from './weight-average.ts';

@@ -26,6 +26,14 @@ export type TrainingEvent =
     }
   /** Gradients overflowed in half precision: the update that this batch was to end is left out, and the loss scale lowered. */
   | { readonly type: 'overflow'; readonly pass: number; readonly batch: number }
+  /** After each pass over the training split. */
+  | {
+      readonly type: 'pass';
+      readonly pass: number;
+      readonly picturesPerSecond: number;
+      /** Share of the time that steps had to wait for pictures. */
+      readonly dataWait: number;
+    }
   /** After each pass: over the test split, every picture counting the same. */
   | {
       readonly type: 'test';

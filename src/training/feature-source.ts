@@ -4,6 +4,8 @@ import {
   batches,
   type Dataset,
   type ImageTransform,
+  mirrorImages,
+  nameOf,
   pictureCount,
   type Sample,
 } from '../data/index.ts';
@@ -13,8 +15,6 @@ import type { Backbone } from './backbone.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
 import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
 import type { Emit } from './events.ts';
-import { nameOf } from './picture-names.ts';
-import { mirrorImages } from './picture-source.ts';
 
 /** What a frozen backbone makes of a list of pictures: float32 [samples.length, width], and their labels. */
 export interface FeatureTable {

@@ -51,7 +51,8 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
   const labels = await readLabels(join(settings.from, LABELS_FILE));
   // Stage one's own parts, or pictures that it trained on would be tested on.
   const partition = settings.split === undefined ? await partitionOf(join(settings.from, RUN_FILE)) : {};
-  const found = await openData({ ...settings, ...partition, emit, expectedClasses: labels });
+  const drawn = { ...settings, ...partition };
+  const found = await openData({ ...drawn, emit, expectedClasses: labels });
   const dataset = await checkPictures(found, { ...settings, emit, signal });
 
   const softLabels = mixes(settings.augment);
@@ -89,6 +90,7 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
       device,
       network,
       dataset,
+      splitSeed: drawn.seed,
       ...result,
       started,
     });

@@ -190,10 +190,8 @@ async function trainPass(
     done += size;
     emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
   }
-  return {
-    learningRate: updates.learningRate,
-    trainCost: cost.value,
-    trainAccuracy: accuracy.value,
-    dataWait: waited / (performance.now() - started),
-  };
+  const took = performance.now() - started;
+  const dataWait = waited / took;
+  emit({ type: 'pass', pass, picturesPerSecond: (1000 * done) / took, dataWait });
+  return { learningRate: updates.learningRate, trainCost: cost.value, trainAccuracy: accuracy.value, dataWait };
 }

@@ -8,12 +8,13 @@ import {
   DecodedCache,
   type ImageTransform,
   imageTransform,
+  mirrorImages,
+  nameOf,
   pictureCount,
 } from '../data/index.ts';
 import type { Tensor } from '../runtime/index.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
 import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
-import { nameOf } from './picture-names.ts';
 
 export interface PictureSourceOptions extends BatchShapeOptions {
   /** Side of the square that is trained on, in pixels. */
@@ -95,21 +96,6 @@ function softLabelTensor(labels: BigInt64Array, classes: number, mix: Mix | unde
 function mirrored(feeds: Feeds): Feeds {
   const { dims, data } = feeds[IMAGE] as Tensor & { data: Uint8Array };
   return { ...feeds, [IMAGE]: { type: 'uint8', dims, data: mirrorImages(data, dims[2] as number) } };
-}
-
-/** Pictures, uint8 [pictures, side, side, 3], with left and right changed over. */
-export function mirrorImages(images: Uint8Array, side: number): Uint8Array {
-  const data = new Uint8Array(images.length);
-  const rowLength = side * 3;
-  for (let row = 0; row < data.length; row += rowLength) {
-    for (let x = 0; x < rowLength; x += 3) {
-      const to = row + rowLength - 3 - x;
-      data[to] = images[row + x] as number;
-      data[to + 1] = images[row + x + 1] as number;
-      data[to + 2] = images[row + x + 2] as number;
-    }
-  }
-  return data;
 }
 
 /** The sizes that a stage tests at. */

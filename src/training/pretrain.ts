@@ -98,7 +98,16 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(result));
     await trained.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(result));
-    await saveRecord(folder, { command: 'pretrain', options: settings, device, network, dataset, ...trained, started });
+    await saveRecord(folder, {
+      command: 'pretrain',
+      options: settings,
+      device,
+      network,
+      dataset,
+      splitSeed: settings.seed,
+      ...trained,
+      started,
+    });
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history: trained.history };

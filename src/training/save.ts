@@ -17,6 +17,8 @@ export interface RunRecord {
   readonly device: { readonly device: 'cpu' | 'cuda'; readonly threads: number };
   readonly network: unknown;
   readonly dataset: Dataset;
+  /** Seed that its split was drawn by. */
+  readonly splitSeed: number;
   readonly history: readonly PassResult[];
   /** Number of the pass that the result is. */
   readonly kept: number;
@@ -30,13 +32,14 @@ export interface RunRecord {
  * row for each pass) and, where there was a test, `metrics.json`.
  */
 export async function saveRecord(folder: string, record: RunRecord): Promise<void> {
-  const { command, options, device, network, kept, dataset, started, history, evaluation } = record;
+  const { command, options, device, network, kept, dataset, splitSeed, started, history, evaluation } = record;
   const versions = { ortune: VERSION, node: process.versions.node, onnxruntime: Runtime.load().version };
   const { kind, root, split, classes, train, valid, test } = dataset;
   const data = {
     kind,
     root,
     split,
+    seed: splitSeed,
     classes: classes.length,
     train: train.length,
     valid: valid.length,

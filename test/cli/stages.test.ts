@@ -11,6 +11,7 @@ const run = (command: CommandName, ...args: string[]) => runCommand(workshop.fol
 const lines = (text: string) => text.trimEnd().split('\n');
 /** The tutorial's own form: `%.5f`. */
 const FIGURES = 'Cost:\\d+\\.\\d{5}, Accuracy:[01]\\.\\d{5}';
+const SPEED = '\\d+\\.\\d img/s, \\d+\\.\\d % waiting for pictures';
 
 /** A command refused: exit code 1, one message, no stack. */
 async function refusal(command: CommandName, ...args: string[]): Promise<string> {
@@ -39,15 +40,17 @@ describe('a run', () => {
     expect(device).toBe('Device: cpu, 1 threads (as asked)');
     const forms = [
       `^Pass:0, Batch:0, ${FIGURES}$`,
+      `^Pass:0: ${SPEED}$`,
       `^Test:0, ${FIGURES}$`,
       `^Pass:1, Batch:0, ${FIGURES}$`,
+      `^Pass:1: ${SPEED}$`,
       `^Test:1, ${FIGURES}$`,
       '^Saved: models/pretrain_model \\(\\d+\\.\\d s\\)$',
     ];
     expect(passes).toHaveLength(forms.length);
     for (const [index, form] of forms.entries()) expect(passes[index]).toMatch(new RegExp(form));
     expect({ ...stageTwo, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });
-    expect(lines(stageTwo.stdout)).toHaveLength(5);
+    expect(lines(stageTwo.stdout)).toHaveLength(6);
   });
 
   it('records what was asked, and that alone', async () => {

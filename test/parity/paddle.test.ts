@@ -8,7 +8,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { buildResNet, floatsOf } from '../../onnx/index.ts';
 import { writePaddleFolder } from '../../src/weights/index.ts';
 import { describeParity } from './official.ts';
-import { python } from './setup.mjs';
+import { official } from './setup.mjs';
 
 describeParity('PaddlePaddle', () => {
   it('loads every variable of a network that ortune wrote, value for value', async () => {
@@ -23,7 +23,7 @@ describeParity('PaddlePaddle', () => {
 
     const script = fileURLToPath(new URL('paddle.py', import.meta.url));
     const input = JSON.stringify(Object.fromEntries(parameters.map(({ name, dims }) => [name, dims])));
-    const { status, stdout, stderr } = spawnSync(python, [script, join(folder, 'variables')], {
+    const { status, stdout, stderr } = spawnSync(official.python, [script, join(folder, 'variables')], {
       input,
       encoding: 'utf8',
     });

@@ -1,6 +1,15 @@
-/** Interpreter of the environment that `setup.mjs` makes. */
-export const python: string;
-/** Whether `ORTUNE_REQUIRE_PARITY=1` makes the absence of the environment an error. */
+/** A virtual environment that `setup.mjs` makes. */
+export interface Environment {
+  /** Its interpreter. */
+  readonly python: string;
+  /** Path of the script with the commands that run in it. */
+  readonly script: string;
+  /** Whether it is there, complete, and has the pinned packages. */
+  isReady(): boolean;
+}
+/** The official generator of training artifacts, and PaddlePaddle. */
+export const official: Environment;
+/** PyTorch and torchvision. */
+export const pytorch: Environment;
+/** Whether `ORTUNE_REQUIRE_PARITY=1` makes the absence of an environment an error. */
 export const required: boolean;
-/** Whether the environment is there, complete, and has the pinned packages. */
-export function isReady(): boolean;

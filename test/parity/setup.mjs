@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * Makes test/parity/.venv, the virtual environment with the official generator of training artifacts that the parity
- * tests compare with. Nothing else of ortune uses Python. Run again it does nothing; killed, it starts over next time:
- * the stamp that says "complete" is written last.
+ * Makes the virtual environments with the packages that the parity tests compare with: the official generator of training
+ * artifacts and PaddlePaddle in one, PyTorch and torchvision in the other. Nothing else of ortune uses Python. Run again it
+ * does nothing; killed, it starts over next time: the stamp that says "complete" is written last.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -16,25 +16,52 @@ import { acquireLock } from '../../scripts/setup/lock.mjs';
 import { root } from '../../scripts/setup/paths.mjs';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
-const requirements = join(folder, 'requirements.txt');
-const environment = join(folder, '.venv');
-const stampPath = join(environment, 'ortune.json');
 
-/** The environment's interpreter. */
-export const python = join(environment, 'bin', 'python');
+/**
+ * @param {string} name of the environment's folder
+ * @param {string} list file with the pinned packages, complete: pip resolves nothing
+ * @param {string} tools script whose command `check` imports everything
+ */
+function environment(name, list, tools) {
+  const path = join(folder, name);
+  const python = join(path, 'bin', 'python');
+  const script = join(folder, tools);
+  const requirements = join(folder, list);
+  const stampPath = join(path, 'ortune.json');
+  /** What a complete environment is stamped with. */
+  const wanted = { requirements: createHash('sha256').update(readFileSync(requirements)).digest('hex') };
 
-/** Whether the absence of the environment is an error. */
-export const required = process.env['ORTUNE_REQUIRE_PARITY'] === '1';
+  return {
+    python,
+    script,
+    isReady: () => existsSync(python) && readJson(stampPath)?.requirements === wanted.requirements,
 
-/** What a complete environment is stamped with. */
-const wanted = { requirements: createHash('sha256').update(readFileSync(requirements)).digest('hex') };
-
-/** Whether the environment is there, complete, and has the pinned packages. */
-export function isReady() {
-  return existsSync(python) && readJson(stampPath)?.requirements === wanted.requirements;
+    /** @param {string} command a Python 3.11 */
+    async build(command) {
+      const started = performance.now();
+      rmSync(path, { recursive: true, force: true });
+      await runCommand(command, ['-m', 'venv', path]);
+      const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+      await runCommand(python, [...pip, '--no-compile', '--only-binary=:all:', '--requirement', requirements]);
+      await runCommand(python, [script, 'check']);
+      writeJson(stampPath, wanted);
+      console.log(`parity: ${path} made in ${Math.round((performance.now() - started) / 1000)} s`);
+    },
+  };
 }
 
-/** An interpreter that the generator's package exists for, or why there is none. @returns {{ command: string } | { problem: string }} */
+/** The official generator of training artifacts, and PaddlePaddle. */
+export const official = environment('.venv', 'requirements.txt', 'official.py');
+
+/** PyTorch and torchvision, whose numpy is not the generator's. */
+export const pytorch = environment('.venv-torch', 'requirements-torch.txt', 'pytorch.py');
+
+/** Whether the absence of an environment is an error. */
+export const required = process.env['ORTUNE_REQUIRE_PARITY'] === '1';
+
+const missing = () => [official, pytorch].filter(({ isReady }) => !isReady());
+
+/** An interpreter that all the packages exist for, or why there is none. @returns {{ command: string } | { problem: string }} */
 function findPython() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return {
@@ -48,23 +75,11 @@ function findPython() {
   return { problem: 'Python 3.11 with venv was not found (Debian 12: apt install python3.11-venv)' };
 }
 
-/** @param {string} command a Python 3.11 */
-async function build(command) {
-  const started = performance.now();
-  rmSync(environment, { recursive: true, force: true });
-  await runCommand(command, ['-m', 'venv', environment]);
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
-  await runCommand(python, [...pip, '--requirement', requirements]);
-  await runCommand(python, [join(folder, 'official.py'), 'check']);
-  writeJson(stampPath, wanted);
-  console.log(`parity: ${environment} made in ${Math.round((performance.now() - started) / 1000)} s`);
-}
-
 async function main() {
-  if (isReady()) return console.log('parity: the environment is ready');
+  if (missing().length === 0) return console.log('parity: the environments are ready');
   const found = findPython();
   if ('problem' in found) {
-    const message = `parity: the tests against the official generator will be skipped: ${found.problem}`;
+    const message = `parity: the tests against the official packages will be skipped: ${found.problem}`;
     if (required) throw new SetupError(`${message}; ORTUNE_REQUIRE_PARITY=1 demands them`);
     return console.log(message);
   }
@@ -73,7 +88,7 @@ async function main() {
   );
   try {
     watchSignals((pid) => lock.setChild(pid));
-    if (!isReady()) await build(found.command);
+    for (const { build } of missing()) await build(found.command);
   } finally {
     lock.release();
   }
