@@ -65,6 +65,16 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
     'test-size': { type: 'number', describe: "Side of the test's square, in pixels; the network's by default" },
     'test-resize': { type: 'number', describe: 'Short side that it is cut from; 256/224 of it by default' },
     'test-flip': { type: 'boolean', describe: 'Test by the mean over a picture and its mirror image' },
+    test: {
+      choices: ['each', 'end', 'never'] as const,
+      defaultDescription: 'each',
+      describe: 'When to test: after each pass, the result alone, or not at all',
+    },
+    watch: {
+      choices: ['test', 'valid'] as const,
+      defaultDescription: defaults.watch,
+      describe: 'Part that passes are tested on and compared by; the result is tested on the test part in any case',
+    },
     keep: {
       choices: ['last', 'best'] as const,
       defaultDescription: defaults.keep,
@@ -88,6 +98,8 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
   } as const;
 }
 
+const TEST = { each: true, end: 'end', never: false } as const;
+
 export interface StageArguments extends CudaArguments, AugmentArguments {
   data: string;
   split: string | undefined;
@@ -103,6 +115,8 @@ export interface StageArguments extends CudaArguments, AugmentArguments {
   testSize: number | undefined;
   testResize: number | undefined;
   testFlip: boolean | undefined;
+  test: keyof typeof TEST | undefined;
+  watch: 'test' | 'valid' | undefined;
   keep: 'last' | 'best' | undefined;
   patience: number | undefined;
   onBadImage: 'stop' | 'skip' | undefined;
@@ -138,6 +152,8 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     testSize: args.testSize,
     testResize: args.testResize,
     testFlip: args.testFlip,
+    test: args.test && TEST[args.test],
+    watch: args.watch,
     keep: args.keep,
     earlyStopping: patience === undefined ? undefined : { patience },
     onBadImage: args.onBadImage,

@@ -106,7 +106,11 @@ const stage = {
   labelSmoothing: number({ from: 0, below: 1 }).exactOptional().describe('Share of a label spread over the classes'),
   augment: augment.exactOptional(),
   shuffle: flag().exactOptional().describe('A new random order in each pass; else that of the data set'),
-  test: flag().exactOptional().describe('Whether each pass is followed by a test'),
+  test: z
+    .union([flag(), choice('end')], { error: 'true, false, or end' })
+    .exactOptional()
+    .describe('Whether each pass is followed by a test; end: only the result is tested'),
+  watch: choice('test', 'valid').exactOptional().describe('Part that passes are tested on and compared by'),
   testSize: whole({ from: 32 }).exactOptional().describe("Side of the test's square, in pixels"),
   testResize: whole({ from: 32 }).exactOptional().describe('Length of the short side that it is cut from'),
   testFlip: flag().exactOptional().describe('Tests by the mean over a picture and its mirror image'),

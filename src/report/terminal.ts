@@ -3,8 +3,10 @@ import type { TrainingEvent } from '../training/index.ts';
 import { formatReport } from '../weights/index.ts';
 
 const TASKS = {
+  archive: 'Reading the archive',
   check: 'Checking pictures',
   features: 'Computing features',
+  rates: 'Trying rates',
   train: 'Training',
   test: 'Testing',
 } as const;
@@ -85,10 +87,13 @@ export class TerminalReport {
       case 'overflow':
         this.line(`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`);
         break;
-      case 'test':
-        this.line(`Test:${event.pass}, ${costAndAccuracy(event.batchMean ?? event)}`);
-        if (event.batchMean) this.line(`Test:${event.pass}, each picture counting the same: ${costAndAccuracy(event)}`);
+      case 'test': {
+        const name = event.part === 'test' ? 'Test' : 'Valid';
+        this.line(`${name}:${event.pass}, ${costAndAccuracy(event.batchMean ?? event)}`);
+        if (event.batchMean)
+          this.line(`${name}:${event.pass}, each picture counting the same: ${costAndAccuracy(event)}`);
         break;
+      }
       case 'head-fit':
         this.line(
           `Head ${event.tried}, regularisation ${event.regularisation.toPrecision(3)}, on pictures held out: ${costAndAccuracy(event)}`,

@@ -18,17 +18,21 @@ export interface FeedBatch {
   readonly waitMs: number;
 }
 
+/** The parts of a data set that are tested on, never trained. */
+export type TestPart = 'test' | 'valid';
+
 /** Where a stage's batches come from. */
 export interface BatchSource {
   /** Training batches of a pass, in its own order. */
   train(pass: number): AsyncIterable<FeedBatch>;
-  /** The test split, in order. */
-  test(): AsyncIterable<FeedBatch>;
+  /** A part that is tested, in order. */
+  test(part: TestPart): AsyncIterable<FeedBatch>;
   /** Pictures that come in a pass over the training split. */
   readonly trainSize: number;
   /** Pictures of a training batch, but for a smaller last one. */
   readonly batchSize: number;
-  readonly testSize: number;
+  /** Pictures of each part that is tested. */
+  readonly testSizes: Readonly<Record<TestPart, number>>;
 }
 
 /** The label's tensor. */

@@ -10,7 +10,7 @@ export type TrainingEvent =
   | { readonly type: 'device'; readonly device: 'cpu' | 'cuda'; readonly reason: string; readonly threads: number }
   | {
       readonly type: 'progress';
-      readonly task: 'check' | 'features' | 'train' | 'test';
+      readonly task: 'archive' | 'check' | 'features' | 'rates' | 'train' | 'test';
       /** Counted from 0; absent where there are no passes. */
       readonly pass?: number;
       readonly done: number;
@@ -38,6 +38,7 @@ export type TrainingEvent =
   | {
       readonly type: 'test';
       readonly pass: number;
+      readonly part: 'test' | 'valid';
       readonly cost: number;
       readonly accuracy: number;
       /** The same over batches, however small the last. */

@@ -13,8 +13,9 @@ import { Random } from '../random.ts';
 import type { Tensor } from '../runtime/index.ts';
 import type { Backbone } from './backbone.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
-import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
+import { type BatchSource, type FeedBatch, type Feeds, labelTensor, type TestPart } from './batch-source.ts';
 import type { Emit } from './events.ts';
+import { testSizesOf } from './picture-source.ts';
 
 /** What a frozen backbone makes of a list of pictures: float32 [samples.length, width], and their labels. */
 export interface FeatureTable {
@@ -35,6 +36,8 @@ export interface FeatureOptions extends BatchShapeOptions {
   readonly testFlip: boolean;
   readonly seed: number;
   readonly shuffle: boolean;
+  /** Part that is tested after each pass, beside the test part in the end. */
+  readonly watch: TestPart;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
 }
@@ -48,13 +51,17 @@ export async function featureSource(
   dataset: Dataset,
   options: FeatureOptions,
 ): Promise<BatchSource & { readonly trainTable: FeatureTable }> {
-  const total = dataset.train.length + dataset.test.length;
-  const progress = (done: number) => options.emit({ type: 'progress', task: 'features', done, total });
-  const train = await computeFeatures(backbone, dataset.train, options, progress);
-  const test = await computeFeatures(backbone, dataset.test, options, (done) => progress(dataset.train.length + done));
+  const parts = [...new Set<'train' | TestPart>(['train', options.watch, 'test'])];
+  const total = parts.reduce((sum, part) => sum + dataset[part].length, 0);
+  const tables = new Map<string, FeatureTable>();
+  let before = 0;
+  for (const part of parts) {
+    const progress = (done: number) => options.emit({ type: 'progress', task: 'features', done: before + done, total });
+    tables.set(part, await computeFeatures(backbone, dataset[part], options, progress));
+    before += dataset[part].length;
+  }
+  const train = tables.get('train') as FeatureTable;
   const training = trainingBatches(dataset.train.length, options);
-  const testing = testBatches(dataset.test.length, options);
-  const ordered = Uint32Array.from(test.labels, (_, index) => index);
   return {
     train: (pass) => {
       const random = new Random(options.seed, 'shuffle', pass).permutation(train.labels.length);
@@ -65,14 +72,17 @@ export async function featureSource(
         training,
       );
     },
-    async *test() {
-      for await (const { rows, ...batch } of select(test, ordered, testing)) {
-        yield { ...batch, pictures: Array.from(rows, (row) => nameOf(dataset, dataset.test[row]!)) };
+    async *test(part) {
+      const table = tables.get(part);
+      if (!table) throw new Error(`the features of the part '${part}' were not computed`);
+      const ordered = Uint32Array.from(table.labels, (_, index) => index);
+      for await (const { rows, ...batch } of select(table, ordered, testBatches(ordered.length, options))) {
+        yield { ...batch, pictures: Array.from(rows, (row) => nameOf(dataset, dataset[part][row]!)) };
       }
     },
     trainSize: pictureCount(train.labels.length, training),
     batchSize: training.batchSize,
-    testSize: test.labels.length,
+    testSizes: testSizesOf(dataset),
     trainTable: train,
   };
 }

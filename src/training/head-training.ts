@@ -13,11 +13,12 @@ import type { Dataset } from '../data/index.ts';
 import { type HeadSolution, solveHead } from '../head-solver/index.ts';
 import type { CheckpointState } from '../runtime/index.ts';
 import { openBackbone } from './backbone.ts';
+import type { BatchSource } from './batch-source.ts';
 import { type FeatureOptions, type FeatureTable, featureSource } from './feature-source.ts';
-import { type PassesResult, type PassOptions, runPasses } from './passes.ts';
+import { withFinalTest } from './final-test.ts';
+import { figuresOf, type PassesResult, type PassOptions, runPasses, testAndTell } from './passes.ts';
 import { type PictureSourceOptions, pictureSource } from './picture-source.ts';
 import { openTraining, type SessionDevice, trainedValues } from './session.ts';
-import { testPass } from './test-pass.ts';
 
 /** Stage one, ready to go. */
 export interface Stage {
@@ -51,7 +52,8 @@ export async function trainOnPictures({
     await using source = pictureSource(dataset, options);
     const moved = movedStatistics(model.graph, plan);
     const values = () => trainedValues(training.state, plan, moved);
-    const result = await runPasses(training, source, { ...options, values });
+    const passes = await runPasses(training, source, { ...options, values });
+    const result = await withFinalTest(passes, { model, evaluated, plan, device, source, options });
     return { ...result, state: training.state, [Symbol.asyncDispose]: () => training[Symbol.asyncDispose]() };
   } catch (error) {
     await training[Symbol.asyncDispose]();
@@ -70,7 +72,10 @@ export async function trainOnFeatures(stage: Stage): Promise<TrainedHead> {
   try {
     const result = solution
       ? await testSolution(training, source, solution, options)
-      : await runPasses(training, source, { ...options, values: () => trainedValues(training.state, plan, []) });
+      : await withFinalTest(
+          await runPasses(training, source, { ...options, values: () => trainedValues(training.state, plan, []) }),
+          { model: head, evaluated: head, plan, device, source, options },
+        );
     return { ...result, state: training.state, [Symbol.asyncDispose]: () => training[Symbol.asyncDispose]() };
   } catch (error) {
     await training[Symbol.asyncDispose]();
@@ -124,21 +129,18 @@ function headValues({ weights, bias }: HeadSolution): Map<string, Uint8Array> {
 /** A solution as the result of one pass, its figures those of the training rows and of the test. */
 async function testSolution(
   training: Awaited<ReturnType<typeof openTraining>>,
-  source: Awaited<ReturnType<typeof featureSource>>,
+  source: BatchSource,
   solution: HeadSolution,
   options: Stage['options'],
 ): Promise<PassesResult> {
   const started = performance.now();
-  const { evaluation } = await testPass(training, source, 0, options);
-  const { cost, top1 } = evaluation;
-  options.emit({ type: 'test', pass: 0, cost: cost ?? Number.NaN, accuracy: top1 ?? Number.NaN });
+  const evaluation = await testAndTell(training, source, 0, 'test', options);
   const pass = {
     pass: 0,
     learningRate: 0,
     trainCost: solution.trainCost,
     trainAccuracy: solution.trainAccuracy,
-    ...(cost !== null && { testCost: cost }),
-    ...(top1 !== null && { testAccuracy: top1 }),
+    ...figuresOf(evaluation),
     seconds: (performance.now() - started) / 1000,
     dataWait: 0,
   };

@@ -68,6 +68,7 @@ const STAGE_DEFAULTS = {
   shuffle: true,
   labelSmoothing: 0,
   test: true,
+  watch: 'test',
   testFlip: false,
   testMean: 'pictures',
   keep: 'last',
@@ -117,7 +118,7 @@ export function checkStageOptions(options: {
   device: DeviceChoice;
   cuda?: CudaOptions;
   threads?: number;
-  test: boolean;
+  test: boolean | 'end';
   keep: 'last' | 'best';
   earlyStopping?: { readonly patience: number };
   testSize?: number;
@@ -143,8 +144,8 @@ export function checkStageOptions(options: {
     fail('lr', 'a number above 0', options.learningRate);
   }
   const { test, keep, earlyStopping, testSize, testResize } = options;
-  if (!test && (keep === 'best' || earlyStopping)) {
-    fail('test', 'passes to be tested, by which one is the best', 'test: false');
+  if (test !== true && (keep === 'best' || earlyStopping)) {
+    fail('test', 'passes to be tested, by which one is the best', `test: ${test}`);
   }
   if (earlyStopping) whole('patience', earlyStopping.patience, 1);
   if (testResize !== undefined) whole('test-resize', testResize, testSize ?? 32);

@@ -9,7 +9,7 @@ import {
   type ScheduleOptions,
   schedule,
 } from '../schedules/index.ts';
-import type { BatchSource } from './batch-source.ts';
+import type { BatchSource, TestPart } from './batch-source.ts';
 import type { Emit } from './events.ts';
 import { countCorrect, PictureMean } from './metrics.ts';
 import type { Training } from './session.ts';
@@ -21,8 +21,10 @@ export interface PassSettings {
   /** At the schedule's peak. */
   readonly learningRate: number;
   readonly schedule: ScheduleOptions;
-  /** Whether each pass is followed by a test. */
-  readonly test: boolean;
+  /** Whether each pass is followed by a test; `end`: only the result is tested. */
+  readonly test: boolean | 'end';
+  /** The part that passes are tested on and compared by. The result is tested on the test part in any case. */
+  readonly watch: TestPart;
   /** `batches` also gives the mean over the test's batches, as the PaddlePaddle tutorial does. */
   readonly testMean: 'pictures' | 'batches';
   /** Which pass the result is: the last, or the one that tested best. */
@@ -67,7 +69,7 @@ export interface PassesResult {
   /** Number of the pass whose values these are. */
   readonly kept: number;
   readonly values: ReadonlyMap<string, Uint8Array>;
-  /** Its test. */
+  /** Its test, on the part that was watched. */
   readonly evaluation: EvaluationResult | undefined;
 }
 
@@ -87,7 +89,7 @@ export async function runPasses(training: Training, source: BatchSource, options
   for (let pass = 0; pass < passes; pass++) {
     const started = performance.now();
     const trained = await trainPass(training, source, pass, updates, options);
-    evaluation = options.test ? await test(training, source, pass, options) : undefined;
+    evaluation = options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
     history.push({
       pass,
       ...trained,
@@ -107,12 +109,20 @@ export async function runPasses(training: Training, source: BatchSource, options
   return { history, ...(best ?? { kept: history.length - 1, values: await values(), evaluation }) };
 }
 
-async function test(training: Training, source: BatchSource, pass: number, options: PassOptions) {
-  const { evaluation, batchMean } = await testPass(training, source, pass, options);
+/** A test that is told of. */
+export async function testAndTell(
+  training: Pick<Training, 'session'>,
+  source: BatchSource,
+  pass: number,
+  part: TestPart,
+  options: Pick<PassOptions, 'testMean' | 'classes' | 'emit' | 'signal'>,
+): Promise<EvaluationResult> {
+  const { evaluation, batchMean } = await testPass(training, source, pass, { ...options, part });
   const { cost, top1 } = evaluation;
   options.emit({
     type: 'test',
     pass,
+    part,
     cost: cost ?? Number.NaN,
     accuracy: top1 ?? Number.NaN,
     ...(options.testMean === 'batches' && { batchMean }),
@@ -120,7 +130,8 @@ async function test(training: Training, source: BatchSource, pass: number, optio
   return evaluation;
 }
 
-const figuresOf = ({ cost, top1, top5, meanPerClass }: EvaluationResult) => ({
+/** An evaluation's figures as a row of the history has them. */
+export const figuresOf = ({ cost, top1, top5, meanPerClass }: EvaluationResult) => ({
   ...(cost !== null && { testCost: cost }),
   ...(top1 !== null && { testAccuracy: top1 }),
   ...(top5 !== null && { testTop5: top5 }),

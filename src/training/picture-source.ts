@@ -42,12 +42,11 @@ export function mixes(augment: boolean | AugmentationOptions): boolean {
 
 /** Batches of pictures, decoded once: later passes only crop. Disposing of it forgets them. */
 export function pictureSource(dataset: Dataset, options: PictureSourceOptions): BatchSource & AsyncDisposable {
-  const { train, test, classes } = dataset;
+  const { train, classes } = dataset;
   const { imageSize, testTransform, testFlip, seed, shuffle, liveBatchNorm, signal } = options;
   const augment = typeof options.augment === 'boolean' ? options.augment : checkAugmentation(options.augment);
   // Live BatchNorm has no variance of a single picture where the map is down to one place.
   const training = trainingBatches(train.length, options, liveBatchNorm ? 2 : 1);
-  const testing = testBatches(test.length, options);
   const cache = new DecodedCache({ folder: options.cacheFolder });
   const common = { seed, cache, ...(signal && { signal }) };
   const soft = mixes(augment) ? classes.length : undefined;
@@ -56,7 +55,9 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
       const pictures = { ...common, ...training, imageSize, pass, augment, shuffle };
       for await (const batch of batches(train, pictures)) yield feedBatch(batch, { side: imageSize, soft });
     },
-    async *test() {
+    async *test(part) {
+      const samples = dataset[part];
+      const testing = testBatches(samples.length, options);
       const pictures: BatchOptions = {
         ...common,
         ...testing,
@@ -65,15 +66,15 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
         augment: false,
         shuffle: false,
       };
-      for await (const batch of batches(test, pictures)) {
-        const names = Array.from(batch.indices, (index) => nameOf(dataset, test[index]!));
+      for await (const batch of batches(samples, pictures)) {
+        const names = Array.from(batch.indices, (index) => nameOf(dataset, samples[index]!));
         const fed = feedBatch(batch, { side: testTransform.imageSize, soft: undefined });
         yield { ...fed, pictures: names, mirrored: testFlip ? mirrored(fed.feeds) : undefined };
       }
     },
     trainSize: pictureCount(train.length, training),
     batchSize: training.batchSize,
-    testSize: test.length,
+    testSizes: testSizesOf(dataset),
     [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
   };
 }
@@ -97,6 +98,8 @@ function mirrored(feeds: Feeds): Feeds {
   const { dims, data } = feeds[IMAGE] as Tensor & { data: Uint8Array };
   return { ...feeds, [IMAGE]: { type: 'uint8', dims, data: mirrorImages(data, dims[2] as number) } };
 }
+
+export const testSizesOf = ({ test, valid }: Dataset) => ({ test: test.length, valid: valid.length });
 
 /** The sizes that a stage tests at. */
 export function testTransformOf(

@@ -36,11 +36,17 @@ export interface DataOptions {
   /** The network's classes: how many, or their names in order. */
   readonly expectedClasses: number | readonly string[];
   readonly emit: Emit;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Opens the data set. @throws OrtuneError `CLASSES`, and as `openDataset` */
-export async function openData({ data, split, seed, expectedClasses, emit }: DataOptions): Promise<Dataset> {
-  const dataset = await openDataset(data, { seed, ...(split !== undefined && { split }) });
+export async function openData({ data, split, seed, expectedClasses, emit, signal }: DataOptions): Promise<Dataset> {
+  const dataset = await openDataset(data, {
+    seed,
+    ...(split !== undefined && { split }),
+    onProgress: (done, total) => emit({ type: 'progress', task: 'archive', done, total }),
+    signal,
+  });
   checkClasses(dataset, expectedClasses, data);
   emit({ type: 'dataset', dataset });
   return dataset;

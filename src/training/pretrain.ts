@@ -55,7 +55,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
-  const found = await openData({ ...settings, emit, expectedClasses: network.classes });
+  const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
   const dataset = await checkPictures(found, { ...settings, emit, signal });
   const testTransform = testTransformOf(network.imageSize, settings);

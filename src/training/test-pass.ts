@@ -2,7 +2,7 @@ import { LOGITS, LOSS } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
 import type { Tensors } from '../runtime/index.ts';
-import type { BatchSource, FeedBatch } from './batch-source.ts';
+import type { BatchSource, FeedBatch, TestPart } from './batch-source.ts';
 import type { Emit } from './events.ts';
 import { countCorrect } from './metrics.ts';
 import type { Training } from './session.ts';
@@ -19,6 +19,7 @@ export interface TestResult {
 }
 
 export interface TestOptions {
+  readonly part: TestPart;
   /** Class names by label. */
   readonly classes: readonly string[];
   readonly emit: Emit;
@@ -34,12 +35,12 @@ export async function testPass(
   { session }: Pick<Training, 'session'>,
   source: BatchSource,
   pass: number,
-  { classes, emit, signal }: TestOptions,
+  { part, classes, emit, signal }: TestOptions,
 ): Promise<TestResult> {
   const evaluation = new Evaluation(classes);
   const sums = { cost: 0, accuracy: 0, batches: 0 };
   let done = 0;
-  for await (const batch of source.test()) {
+  for await (const batch of source.test(part)) {
     signal?.throwIfAborted();
     const { feeds, mirrored, labels, size } = batch;
     const outputs = await session.evalStep({ ...feeds });
@@ -51,7 +52,7 @@ export async function testPass(
     sums.batches++;
     evaluation.add(scores(batch, outputs, mirrored && (await session.evalStep({ ...mirrored }))));
     done += size;
-    emit({ type: 'progress', task: 'test', pass, done, total: source.testSize });
+    emit({ type: 'progress', task: 'test', pass, done, total: source.testSizes[part] });
   }
   return {
     evaluation: evaluation.result(),

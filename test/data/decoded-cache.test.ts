@@ -219,15 +219,23 @@ describe('the network square from the cache', () => {
       const file = join(await folderOf({ 'x.png': bytes }), 'x.png');
       for (const index of [0, 1, 2, 3]) {
         const training = { augmentation, draw: { seed: 1, pass: 0, index } };
-        expect(await readSquare({ file }, { cache, transform: imageTransform(33), training })).toHaveLength(33 * 33 * 3);
+        expect(await readSquare({ file }, { cache, transform: imageTransform(33), training })).toHaveLength(
+          33 * 33 * 3,
+        );
       }
     }
   });
 
   test('for resized crops pictures are kept so large that the smallest crop is not enlarged more than the file demands', () => {
     expect(sourceScale('resize-crop', imageTransform(128))).toEqual({ shortSide: 146, enlarge: true });
-    expect(sourceScale({ scale: [0.25, 1], ratio: [1, 1] }, imageTransform(128))).toEqual({ shortSide: 256, enlarge: false });
-    expect(sourceScale({ scale: [0.08, 1], ratio: [3 / 4, 4 / 3] }, imageTransform(128))).toEqual({ shortSide: 453, enlarge: false });
+    expect(sourceScale({ scale: [0.25, 1], ratio: [1, 1] }, imageTransform(128))).toEqual({
+      shortSide: 256,
+      enlarge: false,
+    });
+    expect(sourceScale({ scale: [0.08, 1], ratio: [3 / 4, 4 / 3] }, imageTransform(128))).toEqual({
+      shortSide: 453,
+      enlarge: false,
+    });
   });
 
   test.skipIf(!shared)(
@@ -245,7 +253,9 @@ describe('the network square from the cache', () => {
         const squares: string[] = [];
         for (const index of order) {
           const training = { augmentation, draw: { seed: 1, pass: 2, index } };
-          squares[index] = hash(await readSquare({ file: files[index]! }, { cache, transform: imageTransform(128), training }));
+          squares[index] = hash(
+            await readSquare({ file: files[index]! }, { cache, transform: imageTransform(128), training }),
+          );
         }
         return squares;
       };

@@ -71,7 +71,9 @@ describe('running averages', () => {
     const { session, state } = await start(network, plan);
     const valuesOf = async (name: string) => (await state.getParameter(name)).data as Float32Array;
     const watched = ['conv1_weights', 'fc_0.w_0'];
-    const expected = new Map<string, Float32Array>(watched.map((name) => [name, floatsOf(network.graph.initializers.get(name)!).slice()]));
+    const expected = new Map<string, Float32Array>(
+      watched.map((name) => [name, floatsOf(network.graph.initializers.get(name)!).slice()]),
+    );
     for (const share of [0.5, 0.25, 1, 0.01]) {
       await session.trainStep({ ...batch(32), ...update(share) });
       await session.lazyResetGrad();

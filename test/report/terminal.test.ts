@@ -82,7 +82,10 @@ describe('without a terminal', () => {
     [batch(0), 'Pass:0, Batch:0, Cost:4.50000, Accuracy:0.06250\n'],
     [batch(99), ''],
     [batch(100), 'Pass:0, Batch:100, Cost:4.50000, Accuracy:0.06250\n'],
-    [{ type: 'test', pass: 9, cost: 1.23456789, accuracy: 2 / 3 }, 'Test:9, Cost:1.23457, Accuracy:0.66667\n'],
+    [
+      { type: 'test', part: 'test', pass: 9, cost: 1.23456789, accuracy: 2 / 3 },
+      'Test:9, Cost:1.23457, Accuracy:0.66667\n',
+    ],
     [{ type: 'saved', folder: 'models/x', seconds: 61.26 }, 'Saved: models/x (61.3 s)\n'],
     [progress('train', 16, 24, 0), ''],
   ])('%o is told in lines alone', (event, stdout) => {
@@ -145,7 +148,7 @@ describe('on a terminal', () => {
         expect(screen.rows.at(-1)).toMatch(new RegExp(`^Training, pass ${pass} .* ${(step + 1) * 16}/48 .* left$`));
       }
       report.handle(progress('test', 6, 6, pass));
-      report.handle({ type: 'test', pass, cost: 1, accuracy: 0.25 });
+      report.handle({ type: 'test', part: 'test', pass, cost: 1, accuracy: 0.25 });
       lines.push(`Test:${pass}, Cost:1.00000, Accuracy:0.25000`);
     }
     report.handle({ type: 'saved', folder: 'models/x', seconds: 1 });

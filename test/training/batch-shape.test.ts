@@ -81,8 +81,8 @@ describe('batches of pictures of one shape', () => {
 
   it('are filled up in a test', async () => {
     const source = sourceOf(4);
-    const batches = await all(source.test());
-    expect([rowsOf(batches), sizesOf(batches), source.testSize]).toEqual([[4, 4], [4, 2], 6]);
+    const batches = await all(source.test('test'));
+    expect([rowsOf(batches), sizesOf(batches), source.testSizes.test]).toEqual([[4, 4], [4, 2], 6]);
     const last = batches[1] as FeedBatch;
     expect([...last.labels.slice(2)]).toEqual([-1n, -1n]);
     expect(last.feeds['label']?.data).toEqual(last.labels);
@@ -94,13 +94,13 @@ describe('batches of pictures of one shape', () => {
   it('are as large as a pass that is smaller than one', async () => {
     const source = sourceOf(100);
     expect([rowsOf(await all(source.train(0))), source.trainSize]).toEqual([[24], 24]);
-    expect(rowsOf(await all(source.test()))).toEqual([6]);
+    expect(rowsOf(await all(source.test('test')))).toEqual([6]);
   });
 
   it('change nothing where they come out even', async () => {
     const [one, other] = [await all(sourceOf(6).train(3)), await all(sourceOf(6, false).train(3))];
     expect(one).toEqual(other);
-    expect(await all(sourceOf(3).test())).toEqual(await all(sourceOf(3, false).test()));
+    expect(await all(sourceOf(3).test('test'))).toEqual(await all(sourceOf(3, false).test('test')));
   });
 });
 

@@ -37,6 +37,7 @@ const base: FeatureOptions = {
   batchSize: 10,
   seed: 3,
   shuffle: true,
+  watch: 'test',
   constantShape: false,
   emit: () => {},
 };
@@ -69,8 +70,8 @@ const joined = (batches: readonly FeedBatch[]) =>
 describe('features by the training library', () => {
   it('are those by onnxruntime-node', async () => {
     const [ours, theirs] = [await sourceBy(libraryBackbone(model, CPU)), await sourceBy(servedBackbone(model, CPU))];
-    for (const part of ['train', 'test'] as const) {
-      const [one, other] = [await all(ours[part](0)), await all(theirs[part](0))];
+    for (const part of [(source: BatchSource) => source.train(0), (source: BatchSource) => source.test('test')]) {
+      const [one, other] = [await all(part(ours)), await all(part(theirs))];
       expect(one.map(({ labels }) => labels)).toEqual(other.map(({ labels }) => labels));
       expect(new Set(joined(one)).size).toBeGreaterThan(100);
       expect(distance(joined(one), joined(other))).toBeLessThan(1e-5);
@@ -149,11 +150,11 @@ describe('batches of features of one shape', () => {
 
   it('are filled up in a test', async () => {
     const source = await sourceBy(servedBackbone(model, CPU), { constantShape: true, batchSize: 4 });
-    const [first, last] = (await all(source.test())) as [FeedBatch, FeedBatch];
+    const [first, last] = (await all(source.test('test'))) as [FeedBatch, FeedBatch];
     const width = features(first).dims[1] as number;
     expect([features(last).dims, last.size, [...last.labels.slice(2)]]).toEqual([[4, width], 2, [-1n, -1n]]);
     expect(features(last).data.subarray(2 * width)).toEqual(new Float32Array(2 * width));
     expect(last.feeds['label']?.data).toEqual(last.labels);
-    expect(source.testSize).toBe(6);
+    expect(source.testSizes.test).toBe(6);
   });
 });

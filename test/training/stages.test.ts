@@ -93,7 +93,7 @@ describe('stage one, frozen', () => {
 
   it('tells what happens as it happens', () => {
     const types = [...new Set(events.map(({ type }) => type))];
-    expect(types).toEqual(['dataset', 'progress', 'device', 'batch', 'test', 'saved']);
+    expect(types).toEqual(['dataset', 'progress', 'device', 'batch', 'pass', 'test', 'saved']);
     const features = events.filter((event) => event.type === 'progress' && event.task === 'features');
     // The features of all 30 pictures, computed once and not once for each pass.
     expect(features.map((event) => event.type === 'progress' && event.done)).toEqual([16, 24, 30]);
@@ -151,7 +151,7 @@ describe('stage two', () => {
     const source = pictureSource(dataset, pictureOptions({}));
     let correct = 0;
     let first: Float32Array | undefined;
-    for await (const { feeds, labels, size } of source.test()) {
+    for await (const { feeds, labels, size } of source.test('test')) {
       const probabilities = await classifier.probabilities(feeds['image']?.data as Uint8Array, size);
       const logits = (await training.session.evalStep({ ...feeds }))['logits']?.data as Float32Array;
       for (let row = 0; row < size; row++) {

@@ -1,0 +1,38 @@
+import { dirname, resolve } from 'node:path';
+import { RATE_FINDER_DEFAULTS } from '../schedules/index.ts';
+import { findRate } from '../training/find-rate.ts';
+import { writeFiles } from '../write-files.ts';
+import { FINETUNE_FLAGS, type FinetuneArguments, finetuneOptions } from './finetune.ts';
+import type { Command } from './run.ts';
+import { runStage } from './stage.ts';
+import { given } from './stage-flags.ts';
+
+interface Options extends FinetuneArguments {
+  plot: string;
+  steps: number | undefined;
+}
+
+const { passes: _passes, lr: _rate, schedule: _schedule, 'warm-up': _warmUp, ...flags } = FINETUNE_FLAGS;
+
+export const findRateCommand: Command<Options> = {
+  usage:
+    'npm run find-rate -- --data DIR\n\nTrains stage two at a rate that grows until the loss diverges, and suggests one. Keeps nothing but the plot.',
+  flags: {
+    ...flags,
+    plot: { type: 'string', default: 'models/find-rate.svg', describe: 'File of the plot (SVG)' },
+    steps: {
+      type: 'number',
+      defaultDescription: String(RATE_FINDER_DEFAULTS.steps),
+      describe: 'Training steps, each at a higher rate than the one before',
+    },
+  },
+  handle: (args) =>
+    runStage(false, async (hooks) => {
+      const { steps, plot: file } = args;
+      const { suggestion, plot } = await findRate({ ...(await finetuneOptions(args)), ...given({ steps }), ...hooks });
+      await writeFiles(dirname(resolve(file)), { [resolve(file)]: new TextEncoder().encode(plot) });
+      console.log(`Steepest fall of the loss: --lr ${suggestion.steepest.toPrecision(2)}`);
+      console.log(`A tenth of where it is lowest: --lr ${suggestion.minimumTenth.toPrecision(2)}`);
+      console.log(`Plot: ${file}`);
+    }),
+};

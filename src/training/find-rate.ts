@@ -1,0 +1,50 @@
+import { LOSS } from '../../onnx/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { plotRates, RATE_FINDER_DEFAULTS, RateFinder, type RateSuggestion, suggestRate } from '../schedules/index.ts';
+import type { FinetuneOptions } from './options.ts';
+import { openStageTwo } from './stage-two.ts';
+
+export interface FindRateOptions extends FinetuneOptions {
+  /** Training steps, each at a higher rate than the one before. */
+  readonly steps?: number;
+}
+
+export interface FoundRate {
+  readonly suggestion: RateSuggestion;
+  /** The range test as an SVG picture. */
+  readonly plot: string;
+}
+
+/**
+ * Looks for a learning rate for stage two: trains with a rate that grows from step to step until the loss diverges. What
+ * was trained is thrown away.
+ *
+ * @throws OrtuneError as `finetune`; `RATE_NOT_FOUND` when the loss fell at no rate
+ */
+export async function findRate({
+  steps = RATE_FINDER_DEFAULTS.steps,
+  ...options
+}: FindRateOptions): Promise<FoundRate> {
+  await using stage = await openStageTwo(options);
+  const { source, training, emit } = stage;
+  const finder = new RateFinder({ ...RATE_FINDER_DEFAULTS, steps });
+  for (let pass = 0; !finder.done; pass++) {
+    for await (const { feeds } of source.train(pass)) {
+      options.signal?.throwIfAborted();
+      await training.stepper.setLearningRate(finder.rate);
+      const { outputs } = await training.stepper.step({ ...feeds }, { share: 1, last: true });
+      finder.add(outputs[LOSS]?.data[0] as number);
+      emit({ type: 'progress', task: 'rates', done: finder.points.length, total: steps });
+      if (finder.done) break;
+    }
+  }
+  const suggestion = suggestRate(finder.points);
+  if (!suggestion) {
+    throw new OrtuneError(
+      'RATE_NOT_FOUND',
+      `expected a loss that falls at some rate, but it rose from the start of ${finder.points.length} steps. ` +
+        'Check labels and weights, or take more --steps.',
+    );
+  }
+  return { suggestion, plot: plotRates(finder.points, suggestion) };
+}

@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  atImageSize,
+  type Model,
+  movedStatistics,
+  type Optimizer,
+  type ResNetOptions,
+  type TrainingPlan,
+} from '../../onnx/index.ts';
+import type { Dataset, ImageTransform } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
+import { parseClassNames } from '../inference/index.ts';
+import type { BatchSource } from './batch-source.ts';
+import { chooseDevice } from './device.ts';
+import type { Emit } from './events.ts';
+import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
+import { checkOutputFolder, parentOf, RUN_FILE } from './output-folder.ts';
+import { mixes, pictureSource, testTransformOf } from './picture-source.ts';
+import { planOf } from './plan.ts';
+import { checkPictures, openData, readNetwork } from './prepare.ts';
+import { LABELS_FILE } from './save.ts';
+import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
+
+const settingsOf = ({ onEvent: _, signal: __, ...given }: FinetuneOptions) => ({ ...FINETUNE_DEFAULTS, ...given });
+
+/** Stage two, ready to go. */
+export interface StageTwo extends AsyncDisposable {
+  readonly settings: ReturnType<typeof settingsOf>;
+  readonly network: ResNetOptions;
+  readonly model: Model;
+  /** The model for pictures of the size that is tested. */
+  readonly evaluated: Model;
+  readonly plan: TrainingPlan<Optimizer>;
+  /** Names of the running statistics that training moves. */
+  readonly moved: ReadonlySet<string>;
+  readonly dataset: Dataset;
+  /** Seed that its split was drawn by. */
+  readonly splitSeed: number;
+  readonly testTransform: ImageTransform;
+  readonly device: SessionDevice;
+  readonly training: Training;
+  readonly source: BatchSource;
+  readonly emit: Emit;
+}
+
+/**
+ * Reads what stage one left, checks options and pictures, and opens a session.
+ *
+ * @throws OrtuneError for anything wrong with options, data or the stage-one folder
+ */
+export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> {
+  const { onEvent, signal } = options;
+  const settings = settingsOf(options);
+  const emit: Emit = onEvent ?? (() => {});
+  checkStageOptions(settings);
+  await checkOutputFolder(settings.out, settings.data);
+  const { model, network } = await readNetwork(
+    join(settings.from, 'graph.onnx'),
+    'Run npm run pretrain first, or name its folder with --from.',
+  );
+  const chosen = await chooseDevice(settings.device, settings.cuda);
+  if (settings.precision === 'fp16' && chosen.device === 'cpu') {
+    throw new OrtuneError(
+      'OPTION',
+      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${chosen.reason}).`,
+    );
+  }
+  const labels = await readLabels(join(settings.from, LABELS_FILE));
+  // Stage one's own parts, or pictures that it trained on would be tested on.
+  const partition = settings.split === undefined ? await partitionOf(join(settings.from, RUN_FILE)) : {};
+  const drawn = { ...settings, ...partition };
+  const found = await openData({ ...drawn, emit, signal, expectedClasses: labels });
+  const dataset = await checkPictures(found, { ...settings, emit, signal });
+
+  const softLabels = mixes(settings.augment);
+  const plan = planOf(model, settings, { labels: dataset.train.map(({ label }) => label), softLabels });
+  const testTransform = testTransformOf(network.imageSize, settings);
+  const evaluated = atImageSize(model, testTransform.imageSize);
+  const device = sessionDevice(chosen, { ...settings, emit });
+  const training = await openTraining(model, plan, device, evaluated);
+  const moved = movedStatistics(model.graph, plan);
+  const source = pictureSource(dataset, {
+    ...settings,
+    imageSize: network.imageSize,
+    testTransform,
+    constantShape: needsConstantShape(device),
+    liveBatchNorm: moved.size > 0,
+    cacheFolder: await parentOf(settings.out),
+    signal,
+  });
+  return {
+    settings,
+    network,
+    model,
+    evaluated,
+    plan,
+    moved,
+    dataset,
+    splitSeed: drawn.seed,
+    testTransform,
+    device,
+    training,
+    source,
+    emit,
+    async [Symbol.asyncDispose]() {
+      await source[Symbol.asyncDispose]();
+      await training[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function readLabels(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new OrtuneError(
+      'STAGE_ONE',
+      `expected stage one's class names in ${file}, but it cannot be read (${error.code}).`,
+    );
+  });
+  return parseClassNames(text, file, 'STAGE_ONE');
+}
+
+/** The split that stage one was told to make, and the seed that it was drawn by. */
+async function partitionOf(file: string): Promise<{ split?: string; seed?: number }> {
+  const { options } = await readRun(file);
+  return {
+    ...(typeof options['split'] === 'string' && { split: options['split'] }),
+    ...(typeof options['seed'] === 'number' && { seed: options['seed'] }),
+  };
+}
+
+async function readRun(file: string): Promise<{ options: Record<string, unknown> }> {
+  try {
+    const run: unknown = JSON.parse(await readFile(file, 'utf8'));
+    if (typeof run === 'object' && run !== null && 'options' in run && typeof run.options === 'object' && run.options) {
+      return { options: run.options as Record<string, unknown> };
+    }
+  } catch (error) {
+    throw new OrtuneError(
+      'STAGE_ONE',
+      `expected stage one's record in ${file}, but it cannot be read: ${String(error)}`,
+    );
+  }
+  throw new OrtuneError('STAGE_ONE', `${file}: expected the record of a run with its options.`);
+}
