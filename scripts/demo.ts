@@ -34,7 +34,7 @@ await writeFiles(FOLDER, { [file('graph.onnx')]: encodeModel(model) });
 
 const common = { data: file('pictures'), seed: SEED };
 say('3. Stage one: the head alone (npm run pretrain); on seeded noise there is little for it to use yet');
-await runStage(false, (hooks) =>
+await runStage({}, (hooks) =>
   pretrain({
     ...common,
     ...hooks,
@@ -47,7 +47,7 @@ await runStage(false, (hooks) =>
 
 say('4. Stage two: the whole network (npm run finetune)');
 let accuracy = 0;
-await runStage(false, async (hooks) => {
+await runStage({}, async (hooks) => {
   const { history } = await finetune({
     ...common,
     ...hooks,

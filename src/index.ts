@@ -13,12 +13,19 @@ export {
   type TrainingPlan,
   wholeNetwork,
 } from '../onnx/index.ts';
-export { type Dataset, openDataset, type Sample } from './data/index.ts';
+export { type AugmentationOptions, checkAugmentation } from './augment/index.ts';
+export { type CheckDataOptions, checkData, type DataProblem, type DataReport } from './check-data/index.ts';
+export { type Dataset, openDataset, readSample, type Sample } from './data/index.ts';
+export { type DownloadEvent, download } from './download/index.ts';
 export { OrtuneError } from './errors.ts';
-export { Classifier, type ClassProbability } from './inference/index.ts';
+export { Classifier, type ClassProbability, type EvaluateOptions, evaluate } from './inference/index.ts';
+export { Evaluation, type EvaluationResult } from './metrics/index.ts';
+export { checkRecipe, loadRecipe, type Recipe } from './recipes/index.ts';
 export { CheckpointState, Runtime, type Tensor, TrainingSession } from './runtime/index.ts';
 export {
+  type FindRateOptions,
   type FinetuneOptions,
+  findRate,
   finetune,
   type PassResult,
   type PretrainOptions,

@@ -29,7 +29,7 @@ export const checkDataCommand: Command<Options> = {
   handle: async ({ data, split, seed, verbose, json }) => {
     let report: DataReport | undefined;
     try {
-      await runStage(false, async ({ onEvent, signal }) => {
+      await runStage({}, async ({ onEvent, signal }) => {
         report = await checkData(data, {
           seed,
           signal,

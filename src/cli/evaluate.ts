@@ -50,7 +50,7 @@ export const evaluateCommand: Command<Options> = {
       throw new OrtuneError('OPTION', `--${flag}: expected a whole number from ${from} up, received ${value}`);
     }
     let result: ModelEvaluation | undefined;
-    await runStage(false, async ({ onEvent, signal }) => {
+    await runStage({}, async ({ onEvent, signal }) => {
       result = await evaluate({
         ...rest,
         batchSize,

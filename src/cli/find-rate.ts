@@ -27,7 +27,7 @@ export const findRateCommand: Command<Options> = {
     },
   },
   handle: (args) =>
-    runStage(false, async (hooks) => {
+    runStage({}, async (hooks) => {
       const { steps, plot: file } = args;
       const { suggestion, plot } = await findRate({ ...(await finetuneOptions(args)), ...given({ steps }), ...hooks });
       await writeFiles(dirname(resolve(file)), { [resolve(file)]: new TextEncoder().encode(plot) });

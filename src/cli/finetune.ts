@@ -95,7 +95,7 @@ export const finetuneCommand: Command<FinetuneArguments> = {
   usage: 'npm run finetune -- --data DIR\n\nStage two: trains the whole network and writes the model to be served.',
   flags: FINETUNE_FLAGS,
   handle: (args) =>
-    runStage(false, async (hooks) => {
+    runStage({}, async (hooks) => {
       await finetune({ ...(await finetuneOptions(args)), ...hooks });
     }),
 };

@@ -41,10 +41,11 @@ export const pretrainCommand: Command<Options> = {
     save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
     verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
   },
-  handle: (args) =>
-    runStage(args.verbose, async (hooks) => {
-      const { weights, graph, optimizer, allowMissing, save } = args;
+  handle: (args) => {
+    const { weights, graph, optimizer, allowMissing, save, verbose, recipe } = args;
+    return runStage({ verbose, loadedFrom: recipe === 'tutorial' ? weights : undefined }, async (hooks) => {
       const own = given({ graph, optimizer, allowMissing, savePaddle: save && true });
       await pretrain({ ...(await stageOptions(args, 'pretrain')), ...own, ...hooks, weights });
-    }),
+    });
+  },
 };

@@ -1,4 +1,4 @@
-import { TerminalReport } from '../report/terminal.ts';
+import { type TerminalOptions, TerminalReport } from '../report/terminal.ts';
 import type { TrainingEvent } from '../training/index.ts';
 
 /** Signals that ask a program to stop, and what it then exits with by the shell's convention. */
@@ -9,10 +9,10 @@ const STOPPING = { SIGINT: 130, SIGTERM: 143 } as const;
  * results as they are; a second one ends the process at once.
  */
 export async function runStage(
-  verbose: boolean,
+  options: TerminalOptions,
   stage: (hooks: { onEvent(event: TrainingEvent): void; signal: AbortSignal }) => Promise<unknown>,
 ): Promise<void> {
-  const report = new TerminalReport({ verbose });
+  const report = new TerminalReport(options);
   const interrupt = new AbortController();
   const stop = (signal: NodeJS.Signals) => {
     release();

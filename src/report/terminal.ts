@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { TrainingEvent } from '../training/index.ts';
 import { formatReport } from '../weights/index.ts';
@@ -17,6 +18,8 @@ const BATCHES_PER_LINE = 100;
 export interface TerminalOptions {
   /** Names of weights too, not only their counts. */
   readonly verbose?: boolean;
+  /** Tells of each weight that was loaded, from here, as the tutorial does, instead of counting them. */
+  readonly loadedFrom?: string | undefined;
 }
 
 /**
@@ -25,14 +28,16 @@ export interface TerminalOptions {
  */
 export class TerminalReport {
   readonly #verbose: boolean;
+  readonly #loadedFrom: string | undefined;
   readonly #bars: cliProgress.MultiBar | undefined;
   #bar: cliProgress.SingleBar | undefined;
   #task = '';
   /** Where the task stood when it was first heard of, and when that was. */
   #first = { done: 0, time: 0 };
 
-  constructor({ verbose = false }: TerminalOptions = {}) {
+  constructor({ verbose = false, loadedFrom }: TerminalOptions = {}) {
     this.#verbose = verbose;
+    this.#loadedFrom = loadedFrom;
     if (!process.stderr.isTTY) return;
     const format = '{task} {bar} {value}/{total} | {rate} img/s | {eta_formatted} left';
     this.#bars = new cliProgress.MultiBar(
@@ -66,7 +71,8 @@ export class TerminalReport {
         this.line(`${event.images.length} broken pictures left out`);
         break;
       case 'weights':
-        this.line(formatReport(event.report, { verbose: this.#verbose }));
+        if (this.#loadedFrom === undefined) this.line(formatReport(event.report, { verbose: this.#verbose }));
+        else for (const name of event.report.loaded) this.line(`Load model: ${join(this.#loadedFrom, name)}`);
         break;
       case 'device':
         this.line(`Device: ${event.device}, ${event.threads} threads (${event.reason})`);

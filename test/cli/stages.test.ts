@@ -67,6 +67,7 @@ describe('a run', () => {
       augment: true,
       shuffle: true,
       test: true,
+      watch: 'test',
       testFlip: false,
       testMean: 'pictures',
       keep: 'last',
@@ -94,6 +95,35 @@ describe('a run', () => {
     expect(lines(stdout)[1]).toBe(
       '265 loaded, 0 missing, 0 unexpected, 0 wrong shape (paddle names); left out: head fc_0.w_0, fc_0.b_0',
     );
+  });
+});
+
+describe("the tutorial's recipe", () => {
+  it('tells of each variable that it loads, trains in order and tests nothing in stage one', async () => {
+    const weights = ['--weights', 'models/pretrain_model/paddle', '--split', 'ratio:0.8', '--passes', '1'];
+    const { code, stdout } = await run(
+      'pretrain',
+      '--data',
+      'data',
+      ...weights,
+      '--recipe',
+      'tutorial',
+      '--out',
+      'as-told',
+    );
+    expect(code).toBe(0);
+    const found = lines(stdout);
+    expect(found).toContain('Load model: models/pretrain_model/paddle/res5a_branch2a_weights');
+    expect(found.filter((line) => line.startsWith('Load model: '))).toHaveLength(265);
+    expect(found.filter((line) => line.startsWith('Test'))).toEqual([]);
+    const { options } = JSON.parse(await readFile(workshop.path('as-told/run.json'), 'utf8'));
+    expect(options).toMatchObject({
+      batchNorm: 'live',
+      shuffle: false,
+      test: false,
+      savePaddle: true,
+      learningRate: 1e-3,
+    });
   });
 });
 

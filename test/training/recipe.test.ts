@@ -35,6 +35,7 @@ async function stageTwo(out: string, options: Partial<FinetuneOptions>) {
 
 /** Everything at once that draws at random or keeps something from step to step. */
 const MUCH = {
+  threads: 2,
   learningRate: 0.01,
   schedule: { kind: 'one-cycle' },
   optimizer: 'adamw',
