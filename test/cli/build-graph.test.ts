@@ -44,6 +44,7 @@ describe('a graph', () => {
       classes: 3,
       imageSize: 96,
       inputNorm: 'caffe',
+      dropout: 0,
       seed: 7,
     });
     expect(await readdir(path('models'))).toEqual(['graph.onnx']);

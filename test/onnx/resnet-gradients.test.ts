@@ -26,7 +26,7 @@ const batch = batchFor(network, 6);
 /** Parts of the network by what the names of their parameters begin with. */
 const parts = [/^(bn_)?conv1/, /^(res|bn)2/, /^(res|bn)3/, /^(res|bn)4/, /^(res|bn)5/, /^fc_0/];
 
-describe.each<BatchNormMode>(['live', 'frozen'])('the gradient of ResNet50 with BatchNorm %s', (batchNorm) => {
+describe.each<BatchNormMode>(['live', 'affine'])('the gradient of ResNet50 with BatchNorm %s', (batchNorm) => {
   it('equals central differences in random directions of every part', async () => {
     const plan = wholeNetwork(network, batchNorm, ADAM_DEFAULTS);
     expect(plan.trainable.size).toBe(161);

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { evaluate } from '../../src/inference/index.ts';
+import type { EvaluationResult } from '../../src/metrics/index.ts';
 import { findRate } from '../../src/training/find-rate.ts';
 import { type FinetuneOptions, finetune, pretrain, type TrainingEvent } from '../../src/training/index.ts';
 import { openWorkshop, snapshot, type Workshop } from './workshop.ts';
@@ -71,6 +73,18 @@ describe('a run with everything', () => {
     expect(rates[1]).toBeCloseTo(0.01 / 25 / 1e4, 12);
     expect(await one.json('metrics.json')).toMatchObject({ pictures: 6, classes: [{}, {}, {}] });
     expect((await readFile(workshop.path('much/history.csv'), 'utf8')).split('\r\n')).toHaveLength(4);
+  });
+});
+
+describe('the served model', () => {
+  it('is evaluated by onnxruntime-node as it was tested in training', async () => {
+    const { json } = await stageTwo('served', { ...MUCH, seed: 2 });
+    const tested: EvaluationResult = await json('metrics.json');
+    const served = await evaluate({ model: workshop.path('served'), data: workshop.data, flip: true, threads: 1 });
+    expect(served.data).toMatchObject({ split: 'ratio:0.6/0.2/0.2', part: 'test' });
+    expect(served.confusion).toEqual(tested.confusion);
+    expect(served.cost).toBeCloseTo(tested.cost as number, 4);
+    expect(served.topLosses.map(({ picture }) => picture)).toEqual(tested.topLosses.map(({ picture }) => picture));
   });
 });
 
