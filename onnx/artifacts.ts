@@ -8,6 +8,7 @@ import { addLossScale, addUnscaled, OVERFLOW } from './loss-scale.ts';
 import { toMixedPrecision } from './mixed-precision.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { averageOf, bufferOf, flagOf, RESET_FLAG } from './names.ts';
+import { type Kernels, ORTUNE } from './native-update.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { affineParameters, type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
@@ -31,6 +32,12 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
    * model then takes {@link LOSS_SCALE} and tells of an {@link OVERFLOW}. Left out: `fp32`.
    */
   readonly precision?: 'fp32' | 'fp16';
+  /**
+   * `native`: an update in the training graph is made by operators of ortune's addon, which trains the same, bit for bit, and
+   * faster, but on the CPU and in this addon's sessions only. Left out: `stock`, which any ONNX Runtime can load. The
+   * checkpoint, its names and the eval model are the same.
+   */
+  readonly kernels?: Kernels;
 }
 
 /** The four files of ONNX Runtime's training API, as bytes. */
@@ -73,13 +80,17 @@ export function wholeNetwork<Chosen extends Optimizer>(
  * lie in the checkpoint. All else stays a constant inside both models, where the runtime's optimiser can fold it.
  *
  * @param evaluated what the eval model is made of: the same network, for pictures of another size perhaps
- * @throws Error when a trained name is no float32 initializer that the logits depend on, or belongs to a frozen BatchNorm
+ * @throws Error when a trained name is no float32 initializer that the logits depend on, or belongs to a frozen BatchNorm,
+ *   and for native kernels in half precision
  */
 export function buildArtifacts<Chosen extends Optimizer>(
   model: Model,
   plan: TrainingPlan<Chosen>,
   evaluated: Model = model,
 ): Artifacts<Chosen> {
+  if (plan.kernels === 'native' && plan.precision === 'fp16') {
+    throw new Error('native kernels run on the CPU, half precision on CUDA: a plan cannot have both');
+  }
   const forward = extract(model, [], [LOGITS]).graph;
   const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
   for (const name of plan.trainable) {
@@ -101,7 +112,8 @@ export function buildArtifacts<Chosen extends Optimizer>(
   const update = updateOf(plan);
   const optimizerModel = 'algorithm' in plan.optimizer ? undefined : encodeModel(buildOptimizer(plan.optimizer));
   const state = update ? optimizerState(trainable, update) : [];
-  const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const]);
+  const native = update !== undefined && plan.kernels === 'native';
+  const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const, ...(native ? [[ORTUNE, 1] as const] : [])]);
 
   const inputs = [...parameters, ...state];
   const training = { graph: trainingGraph(forward, inputs, constants, trainable, plan), opsets, metadata: new Map() };
@@ -112,7 +124,8 @@ export function buildArtifacts<Chosen extends Optimizer>(
   };
   const checkpoint = { trainable, frozen: [...frozen, ...state] };
   const names = new Set(inputs.map(({ name }) => name));
-  checkArtifacts(training, evaluation, { trainable: plan.trainable, parameters: names, isLive: liveOf(plan) });
+  const purpose = { trainable: plan.trainable, parameters: names, isLive: liveOf(plan), native };
+  checkArtifacts(training, evaluation, purpose);
 
   return {
     trainingModel: encodeModel(training),
@@ -176,7 +189,8 @@ function trainingGraph(
   for (const done of accumulated) graph.output(done);
   if (update) {
     const buffers = new Map(trainable.map(({ name }) => [name, bufferOf(name)]));
-    graph.output(addUpdate(graph, trainable, buffers, [...accumulated, ...(finite ? [finite] : [])], update));
+    const required = [...accumulated, ...(finite ? [finite] : [])];
+    graph.output(addUpdate(graph, trainable, buffers, required, update, plan.kernels));
   }
   return graph.build();
 }

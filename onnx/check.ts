@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { MICROSOFT } from './graph.ts';
 import { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
 import type { Attribute, Graph, Model, Node, ValueInfo } from './model.ts';
-import { BUFFER_ENDING, bufferOf, FLAG_ENDING, RESET_FLAG } from './names.ts';
+import { BUFFER_ENDING, bufferOf, FLAG_ENDING, RESET_FLAG, stateOf } from './names.ts';
+import { NATIVE_STATE, ORTUNE } from './native-update.ts';
 import { UPDATE_INPUTS } from './update.ts';
 
 /** What a pair of models was built for. */
@@ -13,6 +14,8 @@ export interface Purpose {
   readonly parameters: ReadonlySet<string>;
   /** Whether a BatchNorm, by its node's name, trains on the batch's statistics. */
   readonly isLive: (batchNorm: string) => boolean;
+  /** Whether it may have operators of ortune's own, for a session on the CPU. */
+  readonly native: boolean;
 }
 
 interface Subject extends Purpose {
@@ -170,6 +173,31 @@ const RULES: Readonly<Record<string, Rule>> = {
     for (const name of trainable) if (!moved.has(name)) yield `parameter '${name}'`;
   },
 
+  // No other ONNX Runtime knows them, and none of CUDA.
+  "operators of ortune's own are where they may be": function* ({ training, evaluation, native }) {
+    const graphs = [...(native ? [] : withBranches(training)), ...withBranches(evaluation)];
+    for (const { name, op } of graphs.flatMap(({ nodes }) => nodes.filter(isNative))) yield `node '${name}' (${op})`;
+  },
+
+  // The kernel would write over whatever it is given of the right shape.
+  'a native update is of one parameter, with its own gradient and state': function* (subject) {
+    const { training, trainable, parameters, values } = subject;
+    const nodes = withBranches(training).flatMap(({ nodes }) => nodes.filter(isNative));
+    yield* repeated(nodes.map(({ inputs }) => inputs[0] as string));
+    for (const { name, op, inputs } of nodes) {
+      const [parameter = '', gradient] = inputs;
+      const state = NATIVE_STATE[op];
+      if (!state) yield `node '${name}' (${op})`;
+      if (!trainable.has(parameter) || gradient !== bufferOf(parameter)) yield `node '${name}'`;
+      for (const [input, slot] of state ?? []) {
+        const tensor = inputs[input] ?? '';
+        if (tensor === '') continue;
+        const own = tensor === stateOf(parameter, slot) && parameters.has(tensor);
+        if (!own || !sameShape(values, parameter, tensor)) yield `'${tensor}' of node '${name}'`;
+      }
+    }
+  },
+
   'what is written in place is read before, a gradient after': function* ({ training }) {
     for (const graph of withBranches(training)) yield* races(graph);
   },
@@ -202,6 +230,7 @@ export function checkArtifacts(training: Model, evaluation: Model, purpose: Purp
 }
 
 const nameOf = ({ name }: { readonly name: string }) => name;
+const isNative = ({ domain }: Node) => domain === ORTUNE;
 const ofOp = ({ nodes }: Graph, wanted: string) => nodes.filter(({ op }) => op === wanted);
 const complete = (outputs: readonly string[], count: number) => outputs.length === count && !outputs.includes('');
 const makersOf = ({ nodes }: Graph) => new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node])));
@@ -243,6 +272,10 @@ function readsOf(node: Node): readonly string[] {
 function writesOf(node: Node): string[] {
   if (node.op === 'InPlaceAccumulatorV2') return node.inputs.slice(0, 1);
   if (node.op === 'BatchNormInternal') return node.inputs.slice(3, 5);
+  if (isNative(node)) {
+    const written = new Set([0, ...(NATIVE_STATE[node.op] ?? []).map(([input]) => input)]);
+    return node.inputs.filter((tensor, input) => written.has(input) && tensor !== '');
+  }
   return branchesOf(node).flatMap(({ nodes }) => nodes.flatMap(writesOf));
 }
 

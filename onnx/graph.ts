@@ -17,7 +17,7 @@ export const string = (value: string): Attribute => ({ kind: 'string', value });
 /** Operators beyond ai.onnx: the gradients, the optimizers and the accumulator. */
 export const MICROSOFT = 'com.microsoft';
 
-interface NodeOptions {
+export interface NodeOptions {
   readonly name?: string;
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;

@@ -21,6 +21,7 @@ export {
   type Node,
 } from './model.ts';
 export { averageOf } from './names.ts';
+export { type Kernels, ORTUNE } from './native-update.ts';
 export { ADAM_DEFAULTS, type AdamOptions } from './optimizer.ts';
 export { type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 export { INPUT_NORMALISATIONS, type InputNormalisationName, PIXELS } from './preprocess.ts';

@@ -13,9 +13,10 @@ export const flagOf = (parameter: string): string => `${parameter}${FLAG_ENDING}
 /** How many updates there have been. */
 export const STEP_STATE = 'optimizer.step';
 const SLOTS = ['first_moment', 'second_moment', 'momentum', 'average'] as const;
+export type Slot = (typeof SLOTS)[number];
 
 /** What an update within the training graph remembers of a parameter. */
-export const stateOf = (parameter: string, slot: (typeof SLOTS)[number]): string => `${parameter}.${slot}`;
+export const stateOf = (parameter: string, slot: Slot): string => `${parameter}.${slot}`;
 /** Name of a parameter's running average. */
 export const averageOf = (parameter: string): string => stateOf(parameter, 'average');
 

@@ -1,6 +1,8 @@
-import { GraphBuilder, int, MICROSOFT, tensor } from './graph.ts';
+import { allTrue, Branch } from './branch.ts';
+import { type GraphBuilder, int, tensor } from './graph.ts';
 import { bytesOf, type Initializer } from './model.ts';
 import { averageOf, STEP_STATE, stateOf } from './names.ts';
+import { adamUpdate, type CorrectedAdam, type Kernels, type Movement, sgdUpdate } from './native-update.ts';
 
 /** Adam; with weight decay, AdamW (Loshchilov and Hutter, ICLR 2019). */
 export interface AdamAlgorithm {
@@ -76,7 +78,8 @@ export function optimizerState(
 
 /**
  * Adds the update to a training graph, as the branch of an If on {@link UPDATE_INPUTS}`.update`. In it new values are
- * computed from old ones and then put in their place by InPlaceAccumulatorV2, which writes to its first input.
+ * computed from old ones and then put in their place by InPlaceAccumulatorV2, which writes to its first input; native
+ * kernels do all that to a parameter and its state at once.
  *
  * @param buffers accumulated gradients, by parameter
  * @param required flags, bool [1], without any of which nothing is moved. Those of the accumulators must be among them: the
@@ -89,22 +92,24 @@ export function addUpdate(
   buffers: ReadonlyMap<string, string>,
   required: readonly string[],
   optimizer: GraphOptimizer,
+  kernels: Kernels = 'stock',
 ): string {
   const go = addCondition(graph, required);
   const branch = new Branch(graph, 'apply_update');
   const clip = addClipping(branch, [...buffers.values()], optimizer.clipNorm);
-  const rates = optimizer.algorithm.kind === 'adam' ? adamRates(branch, optimizer.algorithm) : undefined;
+  const algorithm = optimizer.algorithm.kind === 'adam' ? corrected(branch, optimizer.algorithm) : optimizer.algorithm;
   for (const { name } of trainable) {
-    const buffer = buffers.get(name) as string;
-    const gradient = clip ? branch.compute('Mul', [buffer, clip], `${name}.clipped`, name) : buffer;
-    const rate = branch.scaled(UPDATE_INPUTS.learningRate, optimizer.rate(name));
-    const decay = optimizer.decays(name) ? optimizer.weightDecay : 0;
-    const moved =
-      rates && optimizer.algorithm.kind === 'adam'
-        ? adam(branch, name, gradient, rate, decay, { ...optimizer.algorithm, ...rates })
-        : sgd(branch, name, gradient, rate, decay, optimizer.algorithm as SgdAlgorithm);
-    branch.store(name, moved);
-    if (optimizer.averages) average(branch, name, moved);
+    const movement: Movement = {
+      name,
+      buffer: buffers.get(name) as string,
+      clip,
+      rate: branch.scaled(UPDATE_INPUTS.learningRate, optimizer.rate(name)),
+      decay: optimizer.decays(name) ? optimizer.weightDecay : 0,
+      averageShare: optimizer.averages ? UPDATE_INPUTS.averageShare : undefined,
+    };
+    if (kernels === 'stock') move(branch, movement, algorithm);
+    else if (algorithm.kind === 'adam') adamUpdate(branch, movement, algorithm);
+    else sgdUpdate(branch, movement, algorithm);
   }
   const still = new Branch(graph, 'no_update');
   const never = graph.constant('never', Uint8Array.of(0));
@@ -125,20 +130,6 @@ function addCondition(graph: GraphBuilder, required: readonly string[]): string 
   return graph.add('Reshape', [both, shape], tensor('update_condition', 'bool'));
 }
 
-/** Whether all of some flags, bool [1] each, are set. */
-function allTrue(graph: GraphBuilder, flags: readonly string[], name: string): string {
-  const joined = graph.add('Concat', flags, tensor(`${name}_flags`, 'bool', flags.length), {
-    attributes: { axis: int(0) },
-  });
-  const numbers = graph.add('Cast', [joined], tensor(`${name}_numbers`, 'int32', flags.length), {
-    attributes: { to: int(6) },
-  });
-  const least = graph.add('ReduceMin', [numbers], tensor(`${name}_least`, 'int32', 1), {
-    attributes: { keepdims: int(1) },
-  });
-  return graph.add('Cast', [least], tensor(`${name}_all`, 'bool', 1), { attributes: { to: int(9) } });
-}
-
 /** Factor min(1, clipNorm / (norm + 1e-6)) for all gradients, PyTorch's; a scalar. */
 function addClipping(branch: Branch, gradients: readonly string[], clipNorm: number | undefined): string | undefined {
   if (clipNorm === undefined) return undefined;
@@ -152,7 +143,8 @@ function addClipping(branch: Branch, gradients: readonly string[], clipNorm: num
 }
 
 /** Adam's corrections for its moments' start at zero, in double precision: 1 - 0.999 loses half its digits in float32. */
-function adamRates(branch: Branch, { beta1, beta2 }: AdamAlgorithm) {
+function corrected(branch: Branch, algorithm: AdamAlgorithm): CorrectedAdam {
+  const { beta1, beta2 } = algorithm;
   const step = branch.compute('Add', [STEP_STATE, branch.number(1)], 'step_now', STEP_STATE);
   branch.store(STEP_STATE, step);
   const exponent = branch.cast(step, 'float64', 'step_exponent');
@@ -162,16 +154,29 @@ function adamRates(branch: Branch, { beta1, beta2 }: AdamAlgorithm) {
   };
   const root = branch.compute('Sqrt', [correction(beta2, 'second_correction')], 'second_correction_root', exponent);
   return {
+    ...algorithm,
     firstCorrection: branch.cast(correction(beta1, 'first_correction'), 'float32', 'first_correction_32'),
     secondRoot: branch.cast(root, 'float32', 'second_root_32'),
   };
 }
 
+/** Moves a parameter and its state by ONNX Runtime's operators. */
+function move(branch: Branch, movement: Movement, algorithm: CorrectedAdam | SgdAlgorithm): void {
+  const { name, buffer, clip, rate, decay, averageShare } = movement;
+  const gradient = clip ? branch.compute('Mul', [buffer, clip], `${name}.clipped`, name) : buffer;
+  const moved =
+    algorithm.kind === 'adam'
+      ? adam(branch, name, gradient, rate, decay, algorithm)
+      : sgd(branch, name, gradient, rate, decay, algorithm);
+  branch.store(name, moved);
+  if (averageShare) average(branch, name, moved, averageShare);
+}
+
 /** Moves a parameter's average by a share of the way to its new value. */
-function average(branch: Branch, name: string, moved: string): void {
+function average(branch: Branch, name: string, moved: string, share: string): void {
   const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
   const way = compute('Sub', [moved, averageOf(name)], 'average_way');
-  const step = compute('Mul', [way, UPDATE_INPUTS.averageShare], 'average_step');
+  const step = compute('Mul', [way, share], 'average_step');
   branch.store(averageOf(name), compute('Add', [averageOf(name), step], 'average_now'));
 }
 
@@ -182,9 +187,8 @@ function adam(
   gradient: string,
   rate: string,
   decay: number,
-  options: AdamAlgorithm & { firstCorrection: string; secondRoot: string },
+  { beta1, beta2, epsilon, firstCorrection, secondRoot }: CorrectedAdam,
 ): string {
-  const { beta1, beta2, epsilon, firstCorrection, secondRoot } = options;
   const [first, second] = [stateOf(name, 'first_moment'), stateOf(name, 'second_moment')];
   const compute = (op: string, inputs: string[], part: string) => branch.compute(op, inputs, `${name}.${part}`, name);
 
@@ -237,69 +241,4 @@ function sgd(
     direction = nesterov ? compute('Add', [slope, ahead()], 'direction') : velocityNow;
   }
   return compute('Sub', [name, compute('Mul', [direction, rate], 'step')], 'now');
-}
-
-/** A branch under construction, which reads the tensors of the graph around it. */
-class Branch {
-  readonly builder: GraphBuilder;
-  readonly #outer: GraphBuilder;
-  readonly #stored: string[] = [];
-
-  constructor(outer: GraphBuilder, name: string) {
-    this.#outer = outer;
-    this.builder = new GraphBuilder(name);
-  }
-
-  #value(name: string) {
-    return this.builder.has(name) ? this.builder.value(name) : this.#outer.value(name);
-  }
-
-  /** A node whose output has the type and shape of `like`; the same name is computed once. */
-  compute(op: string, inputs: readonly string[], name: string, like: string): string {
-    if (this.builder.has(name)) return name;
-    return this.builder.add(op, inputs, { ...this.#value(like), name });
-  }
-
-  scalar(op: string, inputs: readonly string[], name: string, attributes = {}): string {
-    return this.builder.add(op, inputs, tensor(name, 'float32'), { attributes });
-  }
-
-  cast(from: string, type: 'float32' | 'float64', name: string): string {
-    const to = int(type === 'float32' ? 1 : 11);
-    return this.builder.add('Cast', [from], tensor(name, type, 1), { attributes: { to } });
-  }
-
-  /** A scalar constant; it lies in the graph around. */
-  number(value: number, type: 'float32' | 'float64' = 'float32'): string {
-    const values = type === 'float32' ? Float32Array.of(value) : Float64Array.of(value);
-    return this.#outer.constant(`number_${type}_${value}`, values, []);
-  }
-
-  /** `rate` times a factor, [1]. */
-  scaled(rate: string, factor: number): string {
-    return factor === 1 ? rate : this.compute('Mul', [rate, this.number(factor)], `${rate}_x_${factor}`, rate);
-  }
-
-  /** Adam's rate with its correction, [1]. */
-  corrected(rate: string, correction: string): string {
-    return this.compute('Div', [rate, correction], `${rate}_corrected`, rate);
-  }
-
-  /** What decoupled weight decay leaves of a parameter: 1 - rate * decay, [1]. */
-  keeping(rate: string, decay: number): string {
-    const lost = this.compute('Mul', [rate, this.number(decay)], `${rate}_lost`, rate);
-    return this.compute('Sub', [this.number(1), lost], `${rate}_kept`, rate);
-  }
-
-  /** Puts a new value in an old one's place, for good. */
-  store(target: string, value: string): void {
-    const always = this.#outer.constant('always', Uint8Array.of(1));
-    const done = tensor(`${target}.stored`, 'bool', 1);
-    this.#stored.push(this.builder.add('InPlaceAccumulatorV2', [target, value, always], done, { domain: MICROSOFT }));
-  }
-
-  finish() {
-    this.builder.output(allTrue(this.builder, this.#stored, 'stored'));
-    return this.builder.build();
-  }
 }

@@ -128,6 +128,9 @@ impl SessionOptions {
         }
         if let Some(cuda) = &options.cuda {
             this.append_cuda(cuda)?;
+        } else if let Some(operators) = runtime.operators {
+            // SAFETY: see above; the domain and its operators are never released.
+            runtime.check("add operators", unsafe { (ort.AddCustomOpDomain)(this.raw, operators) })?;
         }
         Ok(this)
     }

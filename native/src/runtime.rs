@@ -11,12 +11,13 @@ use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use ort_sys::{
-    ORT_API_VERSION, OrtAllocator, OrtApi, OrtApiBase, OrtEnv, OrtLoggingLevel, OrtMemoryInfo, OrtStatusPtr,
-    OrtTrainingApi,
+    ORT_API_VERSION, OrtAllocator, OrtApi, OrtApiBase, OrtCustomOpDomain, OrtEnv, OrtLoggingLevel, OrtMemoryInfo,
+    OrtStatusPtr, OrtTrainingApi,
 };
 
 use crate::error::{Failure, Result};
 use crate::lane::Lane;
+use crate::operators;
 use crate::options::SessionOptions;
 
 /// The loaded library and what every call needs of it.
@@ -30,9 +31,11 @@ pub struct Runtime {
     pub allocator: *mut OrtAllocator,
     /// Describes plain CPU memory, where all inputs and outputs lie.
     pub cpu: *mut OrtMemoryInfo,
+    /// Operators of our own; `None` where the library takes none.
+    pub operators: Option<*mut OrtCustomOpDomain>,
 }
 
-// SAFETY: the C API is thread-safe, and the three pointers are never freed nor written after `open`.
+// SAFETY: the C API is thread-safe, and the pointers are never freed nor written after `open`.
 unsafe impl Send for Runtime {}
 // SAFETY: as above.
 unsafe impl Sync for Runtime {}
@@ -103,7 +106,7 @@ impl Runtime {
         }
         // Closing would unmap code that sessions still need.
         std::mem::forget(library);
-        Ok(Self { path, version, ort, training, env, allocator, cpu })
+        Ok(Self { path, version, ort, training, env, allocator, cpu, operators: operators::domain(ort) })
     }
 
     pub fn training(&self) -> Result<&'static OrtTrainingApi> {
@@ -185,6 +188,7 @@ pub struct RuntimeInfo {
     pub library_path: String,
     pub has_training: bool,
     pub providers: Vec<String>,
+    pub custom_operators: Vec<String>,
 }
 
 #[napi]
@@ -195,6 +199,7 @@ pub fn load_runtime(path: String) -> napi::Result<RuntimeInfo> {
         library_path: runtime.path.to_string_lossy().into_owned(),
         has_training: runtime.training.is_some(),
         providers: runtime.providers()?,
+        custom_operators: runtime.operators.map_or_else(Vec::new, |_| operators::names()),
     })
 }
 

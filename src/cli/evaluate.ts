@@ -3,6 +3,7 @@ import { OrtuneError } from '../errors.ts';
 import { type DataPart, evaluate, type ModelEvaluation } from '../inference/evaluate.ts';
 import { formatEvaluation } from '../metrics/index.ts';
 import { FINETUNE_DEFAULTS } from '../training/options.ts';
+import { checkOutputFile } from '../training/output-folder.ts';
 import { writeFiles } from '../write-files.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
@@ -49,6 +50,7 @@ export const evaluateCommand: Command<Options> = {
       if (value === undefined || (Number.isSafeInteger(value) && value >= from)) continue;
       throw new OrtuneError('OPTION', `--${flag}: expected a whole number from ${from} up, received ${value}`);
     }
+    if (out !== undefined) await checkOutputFile('out', out, rest.data);
     let result: ModelEvaluation | undefined;
     await runStage({}, async ({ onEvent, signal }) => {
       result = await evaluate({

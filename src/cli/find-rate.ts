@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { RATE_FINDER_DEFAULTS } from '../schedules/index.ts';
 import { findRate } from '../training/find-rate.ts';
+import { checkOutputFile } from '../training/output-folder.ts';
 import { writeFiles } from '../write-files.ts';
 import { FINETUNE_FLAGS, type FinetuneArguments, finetuneOptions } from './finetune.ts';
 import type { Command } from './run.ts';
@@ -12,7 +13,12 @@ interface Options extends FinetuneArguments {
   steps: number | undefined;
 }
 
-const { passes: _passes, lr: _rate, schedule: _schedule, 'warm-up': _warmUp, ...flags } = FINETUNE_FLAGS;
+/** Flags of stage two that say how passes, tests and results go: there are none here. */
+const UNUSED = [
+  ...['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'],
+  ...['test', 'watch', 'test-size', 'test-resize', 'test-flip'],
+];
+const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) => !UNUSED.includes(name)));
 
 export const findRateCommand: Command<Options> = {
   usage:
@@ -28,7 +34,8 @@ export const findRateCommand: Command<Options> = {
   },
   handle: (args) =>
     runStage({}, async (hooks) => {
-      const { steps, plot: file } = args;
+      const { steps, plot: file, data } = args;
+      await checkOutputFile('plot', file, data);
       const { suggestion, plot } = await findRate({ ...(await finetuneOptions(args)), ...given({ steps }), ...hooks });
       await writeFiles(dirname(resolve(file)), { [resolve(file)]: new TextEncoder().encode(plot) });
       console.log(`Steepest fall of the loss: --lr ${suggestion.steepest.toPrecision(2)}`);

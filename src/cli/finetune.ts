@@ -18,6 +18,7 @@ export interface FinetuneArguments extends StageArguments {
   layerDecay: number | undefined;
   precision: 'fp32' | 'fp16' | undefined;
   ema: number | undefined;
+  kernels: 'native' | 'stock' | undefined;
 }
 
 /** The flags of stage two. */
@@ -85,10 +86,13 @@ export const FINETUNE_FLAGS = {
 /** The flags as the library's options. @throws OrtuneError `RECIPE_*`, `OPTION` */
 export async function finetuneOptions(args: FinetuneArguments): Promise<FinetuneOptions> {
   const { from, train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate } = args;
-  const { classWeights, backboneRate, layerDecay, precision } = args;
+  const { classWeights, backboneRate, layerDecay, precision, kernels } = args;
   const ema = args.ema === undefined ? undefined : { decay: args.ema, warmUp: true };
   const update = { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema };
-  return { ...(await stageOptions(args, 'finetune')), ...given({ from, train, ...update, classWeights, precision }) };
+  return {
+    ...(await stageOptions(args, 'finetune')),
+    ...given({ from, train, ...update, classWeights, precision, kernels }),
+  };
 }
 
 export const finetuneCommand: Command<FinetuneArguments> = {

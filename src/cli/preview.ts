@@ -24,7 +24,7 @@ export const previewCommand: Command<Options> = {
     'npm run preview -- --data DIR --out FILE.png\n\nDraws some training pictures as they are tested (left) and as they are trained on in the first passes.',
   flags: {
     data: { type: 'string', demandOption: true, describe: 'Folder (or CSV file) of the pictures' },
-    split: { type: 'string', describe: "tutorial, official or ratio:0.8; the data set's own by default" },
+    split: { type: 'string', describe: "as for pretrain; the data set's own by default" },
     out: { type: 'string', demandOption: true, describe: 'PNG file to write' },
     pictures: { type: 'number', default: 6, describe: 'Rows; with mixup or CutMix they are one batch' },
     passes: { type: 'number', default: 6, describe: 'Columns beside the first' },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { IMAGE, PROBABILITIES } from '../../onnx/index.ts';
 import { decodeCentre, type ImageTransform } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
+import { checkThreads } from '../threads.ts';
 import { classifierMetadata } from './metadata.ts';
 import { InferenceWorker } from './worker-session.ts';
 
@@ -30,6 +31,7 @@ export class Classifier {
    * @throws OrtuneError `MODEL_NOT_FOUND`, `MODEL_INVALID`
    */
   static async load(path: string, options: { threads?: number | undefined } = {}): Promise<Classifier> {
+    checkThreads(options.threads);
     const found = await stat(path).catch(() => undefined);
     const file = found?.isDirectory() ? join(path, 'model.onnx') : path;
     if (!(await stat(file).catch(() => undefined))?.isFile()) {
@@ -64,10 +66,16 @@ export class Classifier {
    * The likeliest classes of one picture, best first.
    *
    * @param picture path or bytes of an image file
-   * @throws OrtuneError `IMAGE_UNREADABLE`
+   * @throws OrtuneError `IMAGE_UNREADABLE`; `MODEL_RUN` when the model gives no numbers
    */
   async predict(picture: string | Uint8Array, options: { top?: number } = {}): Promise<ClassProbability[]> {
     const values = await this.probabilities(await decodeCentre(picture, this.transform), 1);
+    if (!values.every(Number.isFinite)) {
+      throw new OrtuneError(
+        'MODEL_RUN',
+        'expected probabilities, but the model gives what is no number: its training went wrong. Train it anew, at a lower --lr.',
+      );
+    }
     return this.classes
       .map((label, index) => ({ label, probability: values[index] as number }))
       .sort((left, right) => right.probability - left.probability)

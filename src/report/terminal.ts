@@ -66,6 +66,9 @@ export class TerminalReport {
         for (const warning of warnings) this.line(`Note: ${warning}`);
         break;
       }
+      case 'note':
+        this.line(`Note: ${event.text}`);
+        break;
       case 'bad-images':
         for (const { file, reason } of event.images) this.line(`Left out: ${file}: ${reason}`);
         this.line(`${event.images.length} broken pictures left out`);
@@ -75,7 +78,9 @@ export class TerminalReport {
         else for (const name of event.report.loaded) this.line(`Load model: ${join(this.#loadedFrom, name)}`);
         break;
       case 'device':
-        this.line(`Device: ${event.device}, ${event.threads} threads (${event.reason})`);
+        this.line(
+          `Device: ${event.device}, ${event.threads} threads${event.kernels === 'native' ? ', native kernels' : ''} (${event.reason})`,
+        );
         break;
       case 'progress':
         this.#progress(event);

@@ -23,6 +23,7 @@ export interface RuntimeInfo {
   libraryPath: string;
   hasTraining: boolean;
   providers: string[];
+  customOperators: string[];
 }
 
 /** In bytes. */

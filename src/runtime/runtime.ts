@@ -15,6 +15,8 @@ export class Runtime {
   readonly hasTraining: boolean;
   /** Execution providers that the build knows, e.g. `CPUExecutionProvider`; the machine may still lack what one needs. */
   readonly providers: readonly string[];
+  /** Operators of the domain `ortune` that sessions on the CPU have; none where the library takes no custom operators. */
+  readonly customOperators: readonly string[];
   /** The addon, for the other classes of this folder. */
   readonly addon: Addon;
 
@@ -27,6 +29,7 @@ export class Runtime {
     this.libraryPath = info.libraryPath;
     this.hasTraining = info.hasTraining;
     this.providers = info.providers;
+    this.customOperators = info.customOperators;
     this.variant = variant;
   }
 

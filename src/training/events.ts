@@ -6,8 +6,17 @@ export type TrainingEvent =
   | { readonly type: 'dataset'; readonly dataset: Dataset }
   /** Broken pictures that were left out. */
   | { readonly type: 'bad-images'; readonly images: readonly BadImage[] }
+  /** Something that a user should know of, though it stops nothing. */
+  | { readonly type: 'note'; readonly text: string }
   | { readonly type: 'weights'; readonly report: MappingReport }
-  | { readonly type: 'device'; readonly device: 'cpu' | 'cuda'; readonly reason: string; readonly threads: number }
+  | {
+      readonly type: 'device';
+      readonly device: 'cpu' | 'cuda';
+      readonly reason: string;
+      readonly threads: number;
+      /** `native`: some of the training's operators are ortune's own. */
+      readonly kernels: 'stock' | 'native';
+    }
   | {
       readonly type: 'progress';
       readonly task: 'archive' | 'check' | 'features' | 'rates' | 'train' | 'test';

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { encodeModelChunks, extract, PROBABILITIES, withInitializers } from '../../onnx/index.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
 import { withFinalTest } from './final-test.ts';
-import type { FinetuneOptions } from './options.ts';
-import { replaceFolder } from './output-folder.ts';
+import { FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
+import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { runPasses } from './passes.ts';
 import type { StageResult } from './pretrain.ts';
 import { saveRecord } from './save.ts';
 import { trainedValues } from './session.ts';
 import { openStageTwo } from './stage-two.ts';
+import { requireFiniteValues } from './test-pass.ts';
 
 /**
  * Stage two: trains the whole network that stage one left, head and all, or the parts of it that `train` names.
@@ -21,9 +22,13 @@ import { openStageTwo } from './stage-two.ts';
  */
 export async function finetune(options: FinetuneOptions): Promise<StageResult> {
   const started = new Date();
+  const { data, out = FINETUNE_DEFAULTS.out } = options;
+  await checkOutputFolder(out, data);
   await using stage = await openStageTwo(options);
   const { settings, model, evaluated, plan, moved, dataset, testTransform, device, training, source, emit } = stage;
-  const passes = { ...settings, classes: dataset.classes, emit, signal: options.signal };
+  const weights = plan.loss?.softLabels ? undefined : plan.loss?.classWeights;
+  const weightOf = weights && ((label: number) => weights[label] ?? 0);
+  const passes = { ...settings, weightOf, classes: dataset.classes, emit, signal: options.signal };
   const values = () => trainedValues(training.state, plan, moved);
   const result = await withFinalTest(await runPasses(training, source, { ...passes, values }), {
     model,
@@ -34,6 +39,7 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     options: passes,
   });
 
+  requireFiniteValues(result.values);
   const trained = extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]);
   await replaceFolder(settings.out, async (folder) => {
     const served = withClassifierMetadata(trained, { classes: dataset.classes, transform: testTransform });

@@ -134,13 +134,13 @@ async function testSolution(
   options: Stage['options'],
 ): Promise<PassesResult> {
   const started = performance.now();
-  const evaluation = await testAndTell(training, source, 0, 'test', options);
+  const evaluation = options.test ? await testAndTell(training, source, 0, 'test', options) : undefined;
   const pass = {
     pass: 0,
     learningRate: 0,
     trainCost: solution.trainCost,
     trainAccuracy: solution.trainAccuracy,
-    ...figuresOf(evaluation),
+    ...(evaluation && figuresOf(evaluation)),
     seconds: (performance.now() - started) / 1000,
     dataWait: 0,
   };

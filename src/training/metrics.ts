@@ -17,17 +17,17 @@ export function countCorrect(logits: Float32Array, labels: BigInt64Array): numbe
   return correct;
 }
 
-/** A mean over pictures, fed batch by batch: unlike a mean of batch means, a small last batch does not count double. */
-export class PictureMean {
+/** A mean of batch means, each by its pictures or their weight: so a small last batch does not count double. */
+export class WeightedMean {
   #sum = 0;
-  #count = 0;
+  #weight = 0;
 
-  add(mean: number, size: number): void {
-    this.#sum += mean * size;
-    this.#count += size;
+  add(mean: number, weight: number): void {
+    this.#sum += mean * weight;
+    this.#weight += weight;
   }
 
   get value(): number {
-    return this.#sum / this.#count;
+    return this.#sum / this.#weight;
   }
 }

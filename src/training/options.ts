@@ -1,6 +1,8 @@
-import type { AugmentationOptions } from '../augment/index.ts';
+import { type AugmentationOptions, checkAugmentation } from '../augment/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { type CudaOptions, findInvalidCuda } from '../runtime/index.ts';
+import { type ScheduleOptions, schedule } from '../schedules/index.ts';
+import { checkThreads } from '../threads.ts';
 import type { BatchNormChoice } from './batch-norm.ts';
 import type { DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
@@ -56,6 +58,11 @@ export interface PretrainOptions extends StageOptions {
 
 /** Stage two: the whole network, or parts of it. */
 export interface FinetuneOptions extends StageOptions, Partial<PlanSettings> {
+  /**
+   * Kernels of updates that lie in the training graph: the addon's own on the CPU, or ONNX Runtime's; both train the same.
+   * Left out: `native` where it can be.
+   */
+  readonly kernels?: 'native' | 'stock';
   /** Folder that stage one wrote. */
   readonly from?: string;
 }
@@ -108,6 +115,9 @@ export const FINETUNE_DEFAULTS = {
   out: 'models/infer_model',
 } as const;
 
+/** Of a square that is tested, in pixels: a batch of larger ones fills the memory. */
+const LARGEST_SIDE = 1024;
+
 /** Checks the numbers that a user may set. @throws OrtuneError `OPTION` */
 export function checkStageOptions(options: {
   passes: number;
@@ -118,7 +128,11 @@ export function checkStageOptions(options: {
   device: DeviceChoice;
   cuda?: CudaOptions;
   threads?: number;
+  schedule: ScheduleOptions;
+  augment: boolean | AugmentationOptions;
+  labelSmoothing: number;
   test: boolean | 'end';
+  watch: 'test' | 'valid';
   keep: 'last' | 'best';
   earlyStopping?: { readonly patience: number };
   testSize?: number;
@@ -127,8 +141,10 @@ export function checkStageOptions(options: {
   const fail = (name: string, expected: string, received: unknown): never => {
     throw new OrtuneError('OPTION', `${name}: expected ${expected}, received ${String(received)}`);
   };
-  const whole = (name: string, value: number, least: number) => {
-    if (!Number.isSafeInteger(value) || value < least) fail(name, `a whole number from ${least} up`, value);
+  const whole = (name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER) => {
+    if (Number.isSafeInteger(value) && value >= least && value <= most) return;
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} up` : `from ${least} to ${most}`;
+    fail(name, `a whole number ${range}`, value);
   };
   whole('passes', options.passes, 1);
   whole('batch-size', options.batchSize, 1);
@@ -139,16 +155,24 @@ export function checkStageOptions(options: {
   }
   whole('seed', options.seed, 0);
   checkCuda(options, fail);
-  if (options.threads !== undefined) whole('threads', options.threads, 1);
+  checkThreads(options.threads);
   if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
     fail('lr', 'a number above 0', options.learningRate);
   }
-  const { test, keep, earlyStopping, testSize, testResize } = options;
-  if (test !== true && (keep === 'best' || earlyStopping)) {
-    fail('test', 'passes to be tested, by which one is the best', `test: ${test}`);
+  if (!(options.labelSmoothing >= 0 && options.labelSmoothing < 1)) {
+    fail('label-smoothing', 'a number from 0 to below 1', options.labelSmoothing);
+  }
+  schedule(options.schedule);
+  if (typeof options.augment === 'object') checkAugmentation(options.augment);
+  const { test, watch, keep, earlyStopping, testSize, testResize } = options;
+  if (test !== true && (keep === 'best' || watch === 'valid' || earlyStopping)) {
+    fail('test', 'a test after each pass, by which passes are compared', test === 'end' ? 'end' : 'never');
+  }
+  if (testSize !== undefined && !(testSize >= 32 && testSize <= LARGEST_SIDE && testSize % 32 === 0)) {
+    fail('test-size', `a multiple of 32 from 32 to ${LARGEST_SIDE}`, testSize);
   }
   if (earlyStopping) whole('patience', earlyStopping.patience, 1);
-  if (testResize !== undefined) whole('test-resize', testResize, testSize ?? 32);
+  if (testResize !== undefined) whole('test-resize', testResize, testSize ?? 32, 4 * LARGEST_SIDE);
 }
 
 /** The options by the names of their flags. */

@@ -29,6 +29,18 @@ export async function checkOutputFolder(out: string, data: string): Promise<void
   await requireWritable(dirname(folder), out);
 }
 
+/**
+ * Checks that a file may be written without touching the user's data.
+ *
+ * @param flag what named the file, for the message
+ * @throws OrtuneError `OUTPUT`
+ */
+export async function checkOutputFile(flag: string, file: string, data: string): Promise<void> {
+  const [to, from] = await Promise.all([realPath(resolve(file)), realPath(resolve(data))]);
+  if (!contains(from, to)) return;
+  throw new OrtuneError('OUTPUT', `--${flag} ${file}: expected a file apart from the data in ${data}; choose another.`);
+}
+
 /** Makes and removes a folder where the result will lie: permission bits say nothing of a read-only file system. */
 async function requireWritable(folder: string, out: string): Promise<void> {
   const parent = await existingFolder(folder);

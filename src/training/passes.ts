@@ -9,9 +9,9 @@ import {
   type ScheduleOptions,
   schedule,
 } from '../schedules/index.ts';
-import type { BatchSource, TestPart } from './batch-source.ts';
+import type { BatchSource, FeedBatch, TestPart } from './batch-source.ts';
 import type { Emit } from './events.ts';
-import { countCorrect, PictureMean } from './metrics.ts';
+import { countCorrect, WeightedMean } from './metrics.ts';
 import type { Training } from './session.ts';
 import { requireFinite, testPass } from './test-pass.ts';
 
@@ -38,6 +38,8 @@ export interface PassSettings {
 export interface PassOptions extends PassSettings {
   /** Batches of one update. */
   readonly accumulate: number;
+  /** What a picture of a class counts in the mean of the loss; 1 by default. */
+  readonly weightOf?: ((label: number) => number) | undefined;
   /** Running averages of the parameters; the plan must have them too. */
   readonly ema?: AverageOptions | undefined;
   readonly classes: readonly string[];
@@ -170,39 +172,50 @@ async function trainPass(
   source: BatchSource,
   pass: number,
   updates: Updates,
-  { accumulate, emit, signal }: PassOptions,
+  { accumulate, weightOf = () => 1, emit, signal }: PassOptions,
 ) {
   const started = performance.now();
-  const cost = new PictureMean();
-  const accuracy = new PictureMean();
+  const cost = new WeightedMean();
+  const accuracy = new WeightedMean();
   let batch = 0;
   let done = 0;
   let waited = 0;
-  /** Pictures of the update in progress: in all, and still to come. */
-  let inUpdate = 0;
-  let missing = 0;
-  for await (const { feeds, labels, size, waitMs } of source.train(pass)) {
-    signal?.throwIfAborted();
-    waited += waitMs;
-    // All batches but a pass's last have one size, so the update's pictures are known at its first batch.
-    if (missing === 0) {
-      missing = inUpdate = Math.min(accumulate * size, source.trainSize - done);
-      await updates.begin();
+  for await (const update of grouped(source.train(pass), accumulate)) {
+    await updates.begin();
+    const weights = update.map(({ labels }) => labels.reduce((sum, label) => sum + weightOf(Number(label)), 0));
+    const whole = weights.reduce((sum, weight) => sum + weight, 0);
+    for (const [part, { feeds, labels, size, waitMs }] of update.entries()) {
+      signal?.throwIfAborted();
+      waited += waitMs;
+      const weight = weights[part] as number;
+      // A batch without any weight has no mean; its update may have some.
+      const share = whole > 0 ? weight / whole : 1 / update.length;
+      const { outputs, skipped } = await stepper.step({ ...feeds }, { share, last: part === update.length - 1 });
+      const loss = outputs[LOSS]?.data[0] as number;
+      requireFinite(loss, `pass ${pass}, batch ${batch}`);
+      const right = countCorrect(outputs[LOGITS]?.data as Float32Array, labels) / size;
+      cost.add(loss, weight);
+      accuracy.add(right, size);
+      if (skipped) emit({ type: 'overflow', pass, batch });
+      emit({ type: 'batch', pass, batch: batch++, cost: loss, accuracy: right });
+      done += size;
+      emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
     }
-    missing -= size;
-    const { outputs, skipped } = await stepper.step({ ...feeds }, { share: size / inUpdate, last: missing === 0 });
-    const loss = outputs[LOSS]?.data[0] as number;
-    requireFinite(loss, `pass ${pass}, batch ${batch}`);
-    const right = countCorrect(outputs[LOGITS]?.data as Float32Array, labels) / size;
-    cost.add(loss, size);
-    accuracy.add(right, size);
-    if (skipped) emit({ type: 'overflow', pass, batch });
-    emit({ type: 'batch', pass, batch: batch++, cost: loss, accuracy: right });
-    done += size;
-    emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
   }
   const took = performance.now() - started;
   const dataWait = waited / took;
   emit({ type: 'pass', pass, picturesPerSecond: (1000 * done) / took, dataWait });
   return { learningRate: updates.learningRate, trainCost: cost.value, trainAccuracy: accuracy.value, dataWait };
+}
+
+/** The batches of each update: what a batch counts in it depends on the others. The last of a pass may have fewer. */
+async function* grouped(batches: AsyncIterable<FeedBatch>, size: number): AsyncGenerator<FeedBatch[]> {
+  let group: FeedBatch[] = [];
+  for await (const batch of batches) {
+    group.push(batch);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
 }

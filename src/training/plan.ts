@@ -91,6 +91,9 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
 /** ONNX Runtime's optimizer where it can do what is asked, as its one kernel is the fastest; else the graph's own. */
 function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
   const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema } = settings;
+  if (nesterov && !(optimizer === 'sgd' && momentum > 0)) {
+    throw new OrtuneError('OPTION', '--nesterov: expected with --optimizer sgd and a --momentum above 0.');
+  }
   if (optimizer === 'adam' && weightDecay > 0) {
     throw new OrtuneError('OPTION', '--weight-decay: expected with --optimizer adamw or sgd, received it with adam.');
   }

@@ -73,6 +73,15 @@ function checkClasses({ classes }: Dataset, expected: number | readonly string[]
   }
 }
 
+/** @throws OrtuneError `OPTION` when the part that passes are to be tested on has no pictures */
+export function requireWatched({ split, valid }: Dataset, watch: 'test' | 'valid'): void {
+  if (watch === 'test' || valid.length > 0) return;
+  throw new OrtuneError(
+    'OPTION',
+    `--watch valid: expected a validation part, but the split ${split} has none. Take one that does, such as --split ratio:0.7/0.15/0.15.`,
+  );
+}
+
 export interface CheckOptions {
   readonly onBadImage: 'stop' | 'skip';
   readonly emit: Emit;
@@ -87,7 +96,7 @@ export interface CheckOptions {
  * @throws OrtuneError `IMAGE_UNREADABLE` naming all that are broken
  */
 export async function checkPictures(dataset: Dataset, { onBadImage, emit, signal }: CheckOptions): Promise<Dataset> {
-  const samples = [...dataset.train, ...dataset.test];
+  const samples = [...dataset.train, ...dataset.valid, ...dataset.test];
   const bad = await checkImages(samples, {
     onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),
     ...(signal && { signal }),

@@ -23,9 +23,10 @@ import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './op
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
 import type { PassResult } from './passes.ts';
 import { mixes, testTransformOf } from './picture-source.ts';
-import { checkPictures, openData, readNetwork } from './prepare.ts';
+import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { saveRecord } from './save.ts';
 import { needsConstantShape, sessionDevice } from './session.ts';
+import { requireFiniteValues } from './test-pass.ts';
 
 /** What a stage leaves. */
 export interface StageResult {
@@ -55,28 +56,25 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
+  const modes = batchNormModes(initial, settings.batchNorm);
+  const liveBatchNorm = anyLive(modes);
+  checkAgainstFeatures(settings, liveBatchNorm);
+  const testTransform = testTransformOf(network.imageSize, settings);
   const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
+  requireWatched(found, settings.watch);
   const dataset = await checkPictures(found, { ...settings, emit, signal });
-  const testTransform = testTransformOf(network.imageSize, settings);
   const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform: testTransform });
 
-  const modes = batchNormModes(model, settings.batchNorm);
-  const liveBatchNorm = anyLive(modes);
-  if (settings.optimizer === 'lbfgs' && liveBatchNorm) {
-    throw new OrtuneError(
-      'OPTION',
-      '--optimizer lbfgs: expected features that stay the same, received live BatchNorm.',
-    );
-  }
-  const device = sessionDevice(chosen, { ...settings, emit });
+  const plan = {
+    ...headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS),
+    loss: { labelSmoothing: settings.labelSmoothing, softLabels: liveBatchNorm && mixes(settings.augment) },
+  };
+  const device = sessionDevice(chosen, { ...settings, kernels: 'stock', plan, emit });
   const stage: Stage = {
     model,
     evaluated: atImageSize(model, testTransform.imageSize),
-    plan: {
-      ...headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS),
-      loss: { labelSmoothing: settings.labelSmoothing, softLabels: liveBatchNorm && mixes(settings.augment) },
-    },
+    plan,
     dataset,
     device,
     options: {
@@ -93,6 +91,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     },
   };
   await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
+  requireFiniteValues(trained.values);
   const result = withInitializers(model, trained.values);
   await replaceFolder(settings.out, async (folder) => {
     await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(result));
@@ -111,6 +110,27 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   });
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history: trained.history };
+}
+
+/** What makes no sense with frozen features, or without them. @throws OrtuneError `OPTION` */
+function checkAgainstFeatures(
+  { optimizer, augment, watch }: Pick<PretrainOptions, 'optimizer' | 'augment' | 'watch'>,
+  liveBatchNorm: boolean,
+): void {
+  const fail = (message: string) => {
+    throw new OrtuneError('OPTION', message);
+  };
+  if (optimizer === 'lbfgs' && liveBatchNorm) {
+    fail('--optimizer lbfgs: expected features that stay the same, received live BatchNorm.');
+  }
+  if (optimizer === 'lbfgs' && watch === 'valid') {
+    fail('--watch valid: expected passes to be compared, but lbfgs makes none; it holds pictures out by itself.');
+  }
+  if (typeof augment === 'object' && !liveBatchNorm) {
+    fail(
+      `augmentation (${Object.keys(augment).join(', ')}): expected with --bn live, received features that are computed once.`,
+    );
+  }
 }
 
 async function withPretrainedWeights(

@@ -63,5 +63,6 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
   await json(LABELS_FILE, classes);
   await json(RUN_FILE, run);
   await writeFile(join(folder, 'history.csv'), historyCsv(history.map((pass) => ({ ...pass }))));
-  if (evaluation) await json('metrics.json', evaluation);
+  const tested = { root, split, part: 'test', flip: options['testFlip'] === true };
+  if (evaluation) await json('metrics.json', { data: tested, ...evaluation });
 }

@@ -4,6 +4,7 @@ import {
   averageOf,
   buildArtifacts,
   bytesOf,
+  type Kernels,
   type Model,
   type Optimizer,
   type TrainingPlan,
@@ -11,6 +12,7 @@ import {
 import { CheckpointState, type CudaOptions, TrainingSession } from '../runtime/index.ts';
 import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
+import { chooseKernels, usesNative } from './kernels.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
 /** A model in training: its session and the state that the session moves. */
@@ -25,15 +27,22 @@ export interface SessionDevice {
   /** With `device` `'cuda'` only. */
   readonly cuda?: CudaOptions;
   readonly threads: number;
+  /** Of an update in the training graph; as {@link chooseKernels} chooses by default. */
+  readonly kernels?: Kernels;
 }
 
-/** Says where a stage runs. */
+/** Says where a stage runs, and by what kernels. */
 export function sessionDevice(
   { device, cuda, reason }: Device,
-  { threads = availableParallelism(), emit }: { threads?: number; emit: Emit },
+  {
+    threads = availableParallelism(),
+    kernels,
+    plan,
+    emit,
+  }: { threads?: number; kernels: Kernels; plan: TrainingPlan<Optimizer>; emit: Emit },
 ): SessionDevice {
-  emit({ type: 'device', device, reason, threads });
-  return { device, threads, ...(cuda && { cuda }) };
+  emit({ type: 'device', device, reason, threads, kernels: usesNative(plan, kernels) ? 'native' : 'stock' });
+  return { device, threads, kernels, ...(cuda && { cuda }) };
 }
 
 /** Whether batches must all have one shape: on CUDA, cuDNN searches its algorithms anew for each. */
@@ -50,7 +59,8 @@ export async function openTraining(
   device: SessionDevice,
   evaluated: Model = model,
 ): Promise<Training> {
-  const artifacts = buildArtifacts(model, plan, evaluated);
+  const kernels = chooseKernels(device.kernels, device);
+  const artifacts = buildArtifacts(model, { ...plan, kernels }, evaluated);
   const opened = await openSession(artifacts, device);
   return {
     ...opened,

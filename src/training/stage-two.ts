@@ -14,11 +14,12 @@ import { parseClassNames } from '../inference/index.ts';
 import type { BatchSource } from './batch-source.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
+import { chooseKernels } from './kernels.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
-import { checkOutputFolder, parentOf, RUN_FILE } from './output-folder.ts';
+import { parentOf, RUN_FILE } from './output-folder.ts';
 import { mixes, pictureSource, testTransformOf } from './picture-source.ts';
 import { planOf } from './plan.ts';
-import { checkPictures, openData, readNetwork } from './prepare.ts';
+import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { LABELS_FILE } from './save.ts';
 import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
 
@@ -54,12 +55,12 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
   const settings = settingsOf(options);
   const emit: Emit = onEvent ?? (() => {});
   checkStageOptions(settings);
-  await checkOutputFolder(settings.out, settings.data);
   const { model, network } = await readNetwork(
     join(settings.from, 'graph.onnx'),
     'Run npm run pretrain first, or name its folder with --from.',
   );
   const chosen = await chooseDevice(settings.device, settings.cuda);
+  const kernels = chooseKernels(settings.kernels, chosen);
   if (settings.precision === 'fp16' && chosen.device === 'cpu') {
     throw new OrtuneError(
       'OPTION',
@@ -68,16 +69,27 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
   }
   const labels = await readLabels(join(settings.from, LABELS_FILE));
   // Stage one's own parts, or pictures that it trained on would be tested on.
-  const partition = settings.split === undefined ? await partitionOf(join(settings.from, RUN_FILE)) : {};
-  const drawn = { ...settings, ...partition };
-  const found = await openData({ ...drawn, emit, signal, expectedClasses: labels });
-  const dataset = await checkPictures(found, { ...settings, emit, signal });
-
-  const softLabels = mixes(settings.augment);
-  const plan = planOf(model, settings, { labels: dataset.train.map(({ label }) => label), softLabels });
+  const { asked, drawn } = await partitionOf(join(settings.from, RUN_FILE));
+  const own = settings.split === undefined ? { ...settings, ...asked } : settings;
   const testTransform = testTransformOf(network.imageSize, settings);
+  const found = await openData({ ...own, emit, signal, expectedClasses: labels });
+  requireWatched(found, settings.watch);
+  if (found.root === drawn.root && (found.split !== drawn.split || own.seed !== drawn.seed)) {
+    const text =
+      `stage one's split was ${drawn.split}, seed ${drawn.seed}: with ${found.split}, seed ${own.seed}, ` +
+      'pictures that it trained on may be among those that are tested.';
+    emit({ type: 'note', text });
+  }
+  const softLabels = mixes(settings.augment);
+  const planFor = ({ train }: Dataset) => {
+    return planOf(model, settings, { labels: train.map(({ label }) => label), softLabels });
+  };
+  // For its errors: reading the pictures takes a while.
+  planFor(found);
+  const dataset = await checkPictures(found, { ...settings, emit, signal });
+  const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
-  const device = sessionDevice(chosen, { ...settings, emit });
+  const device = sessionDevice(chosen, { ...settings, kernels, plan, emit });
   const training = await openTraining(model, plan, device, evaluated);
   const moved = movedStatistics(model.graph, plan);
   const source = pictureSource(dataset, {
@@ -97,7 +109,7 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
     plan,
     moved,
     dataset,
-    splitSeed: drawn.seed,
+    splitSeed: own.seed,
     testTransform,
     device,
     training,
@@ -120,26 +132,34 @@ async function readLabels(file: string): Promise<string[]> {
   return parseClassNames(text, file, 'STAGE_ONE');
 }
 
-/** The split that stage one was told to make, and the seed that it was drawn by. */
-async function partitionOf(file: string): Promise<{ split?: string; seed?: number }> {
-  const { options } = await readRun(file);
+/** The split that stage one was told to make, the seed that it was drawn by, and what came of it. */
+interface Partition {
+  readonly asked: { readonly split?: string; readonly seed?: number };
+  readonly drawn: { readonly root?: unknown; readonly split?: unknown; readonly seed?: unknown };
+}
+
+async function partitionOf(file: string): Promise<Partition> {
+  const { options, dataset } = await readRun(file);
+  const { split, seed } = options;
   return {
-    ...(typeof options['split'] === 'string' && { split: options['split'] }),
-    ...(typeof options['seed'] === 'number' && { seed: options['seed'] }),
+    asked: { ...(typeof split === 'string' && { split }), ...(typeof seed === 'number' && { seed }) },
+    drawn: dataset,
   };
 }
 
-async function readRun(file: string): Promise<{ options: Record<string, unknown> }> {
+type Section = Readonly<Record<string, unknown>>;
+
+async function readRun(file: string): Promise<{ options: Section; dataset: Section }> {
+  let run: { options?: Section; dataset?: Section } | null;
   try {
-    const run: unknown = JSON.parse(await readFile(file, 'utf8'));
-    if (typeof run === 'object' && run !== null && 'options' in run && typeof run.options === 'object' && run.options) {
-      return { options: run.options as Record<string, unknown> };
-    }
+    run = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
     throw new OrtuneError(
       'STAGE_ONE',
       `expected stage one's record in ${file}, but it cannot be read: ${String(error)}`,
     );
   }
-  throw new OrtuneError('STAGE_ONE', `${file}: expected the record of a run with its options.`);
+  const { options, dataset } = run ?? {};
+  if (typeof options === 'object' && typeof dataset === 'object') return { options, dataset };
+  throw new OrtuneError('STAGE_ONE', `${file}: expected the record of a run with its options and data.`);
 }

@@ -83,6 +83,17 @@ function softmax(logits: Float32Array, classes: number): Float32Array {
   return probabilities;
 }
 
+/** The last step of a run may have spoilt its parameters without a test to show it. @throws OrtuneError `COST_NOT_FINITE` */
+export function requireFiniteValues(values: ReadonlyMap<string, Uint8Array>): void {
+  for (const [name, bytes] of values) {
+    const numbers = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    requireFinite(
+      numbers.find((value) => !Number.isFinite(value)) ?? 0,
+      `parameter ${name} after the last step, by which the cost follows`,
+    );
+  }
+}
+
 /** @throws OrtuneError `COST_NOT_FINITE` */
 export function requireFinite(cost: number, where: string): void {
   if (Number.isFinite(cost)) return;

@@ -30,7 +30,8 @@ describe('right artifacts pass', () => {
     ['frozen', frozen],
     ['with the update in the graph', updating],
     ['live, with the update in the graph', right('live', sgd)],
-    ['in mixed precision', right('live', sgd, 'fp16')],
+    ['with native kernels', right('live', sgd, { kernels: 'native' })],
+    ['in mixed precision', right('live', sgd, { precision: 'fp16' })],
   ])('%s', (_, known) => {
     expect(() => check(known)).not.toThrow();
   });

@@ -11,6 +11,7 @@ import {
   type Model,
   type Node,
   type Optimizer,
+  type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
 import { basicBlocks, tinyNet } from './tiny-nets.ts';
@@ -33,13 +34,18 @@ export interface Case {
 export function right(
   batchNorm: BatchNormMode,
   optimizer: Optimizer = ADAM_DEFAULTS,
-  precision: 'fp32' | 'fp16' = 'fp32',
+  { precision = 'fp32', kernels = 'stock' }: Pick<TrainingPlan, 'precision' | 'kernels'> = {},
 ): Case {
-  const plan = { ...wholeNetwork(network, batchNorm, optimizer), precision };
+  const plan = { ...wholeNetwork(network, batchNorm, optimizer), precision, kernels };
   const { trainingModel, evalModel } = buildArtifacts(network, plan);
   const evaluation = decodeModel(evalModel);
   const parameters = new Set(evaluation.graph.inputs.map(({ name }) => name).slice(2));
-  const purpose = { trainable: plan.trainable, parameters, isLive: () => batchNorm === 'live' };
+  const purpose = {
+    trainable: plan.trainable,
+    parameters,
+    isLive: () => batchNorm === 'live',
+    native: kernels === 'native',
+  };
   return { training: decodeModel(trainingModel), evaluation, purpose };
 }
 

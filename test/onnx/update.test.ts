@@ -8,6 +8,7 @@ import {
   decodeModel,
   type GraphOptimizer,
   headOnly,
+  type Kernels,
   LOSS,
   type LossOptions,
   type Model,
@@ -20,6 +21,7 @@ import trajectories from './update-trajectories.json' with { type: 'json' };
 
 const [BATCH, FEATURES, CLASSES] = [10, 4, 3];
 type Case = (typeof trajectories.cases)[number];
+const KERNELS = ['stock', 'native'] as const;
 
 /** The linear classifier of update-trajectories.py. */
 function classifier(): Model {
@@ -62,8 +64,8 @@ afterAll(async () => {
   for (const one of open) await one.dispose();
 });
 
-async function train(wanted: Case) {
-  const artifacts = buildArtifacts(classifier(), planOf(wanted));
+async function train(wanted: Case, kernels: Kernels) {
+  const artifacts = buildArtifacts(classifier(), { ...planOf(wanted), kernels });
   const state = await CheckpointState.load(artifacts.checkpoint);
   const session = await TrainingSession.create({
     checkpointState: state,
@@ -126,35 +128,37 @@ function expectClose(received: Iterable<number>, expected: readonly number[]): v
   }
 }
 
-describe.each(trajectories.cases.map((wanted) => [`${wanted.name}, bias x ${wanted.factor}`, wanted] as const))(
-  '%s',
-  (_, wanted) => {
-    const { expected } = wanted;
-
-    it("goes PyTorch's way for 20 steps", async () => {
-      const { session, state } = await train(wanted);
-      expectClose(await run(session, wanted, [BATCH], steps(0, 20)), expected.losses);
-      expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
-      expectClose(await numbers(state, 'fc_0.b_0'), expected.bias);
-    });
-
-    // With weighted classes a batch's mean is over its weights, which its parts do not know.
-    it.skipIf(wanted.weights)('goes the same way when its batches come in parts of uneven size', async () => {
-      const { session, state } = await train(wanted);
-      expectClose(await run(session, wanted, [4, 4, 2], steps(0, 20)), expected.losses);
-      expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
-    });
-  },
+const CASES = trajectories.cases.flatMap((wanted) =>
+  KERNELS.map(
+    (kernels) => [`${wanted.name}, bias x ${wanted.factor}, by ${kernels} kernels`, wanted, kernels] as const,
+  ),
 );
+describe.each(CASES)('%s', (_, wanted, kernels) => {
+  const { expected } = wanted;
 
-describe('the state of an optimizer', () => {
+  it("goes PyTorch's way for 20 steps", async () => {
+    const { session, state } = await train(wanted, kernels);
+    expectClose(await run(session, wanted, [BATCH], steps(0, 20)), expected.losses);
+    expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
+    expectClose(await numbers(state, 'fc_0.b_0'), expected.bias);
+  });
+
+  // With weighted classes a batch's mean is over its weights, which its parts do not know.
+  it.skipIf(wanted.weights)('goes the same way when its batches come in parts of uneven size', async () => {
+    const { session, state } = await train(wanted, kernels);
+    expectClose(await run(session, wanted, [4, 4, 2], steps(0, 20)), expected.losses);
+    expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
+  });
+});
+
+describe.each(KERNELS)('the state of an optimizer with %s kernels', (kernels) => {
   it('is saved with the checkpoint: a run that is taken up again goes on as if it had not stopped', async () => {
     const wanted = trajectories.cases[0] as Case;
-    const whole = await train(wanted);
+    const whole = await train(wanted, kernels);
     const losses = await run(whole.session, wanted, [BATCH], steps(0, 12));
 
-    const artifacts = buildArtifacts(classifier(), planOf(wanted));
-    const begun = await train(wanted);
+    const artifacts = buildArtifacts(classifier(), { ...planOf(wanted), kernels });
+    const begun = await train(wanted, kernels);
     await run(begun.session, wanted, [BATCH], steps(0, 7));
     const file = join(await mkdtemp(join(tmpdir(), 'ortune-update-')), 'checkpoint');
     await begun.state.save(file);

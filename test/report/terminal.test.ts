@@ -78,7 +78,14 @@ describe('without a terminal', () => {
       { type: 'bad-images', images: [{ file: '/pictures/b.jpg', reason: 'the file is empty' }] },
       'Left out: /pictures/b.jpg: the file is empty\n1 broken pictures left out\n',
     ],
-    [{ type: 'device', device: 'cpu', reason: 'as asked', threads: 2 }, 'Device: cpu, 2 threads (as asked)\n'],
+    [
+      { type: 'device', device: 'cpu', reason: 'as asked', threads: 2, kernels: 'stock' },
+      'Device: cpu, 2 threads (as asked)\n',
+    ],
+    [
+      { type: 'device', device: 'cpu', reason: 'as asked', threads: 2, kernels: 'native' },
+      'Device: cpu, 2 threads, native kernels (as asked)\n',
+    ],
     [batch(0), 'Pass:0, Batch:0, Cost:4.50000, Accuracy:0.06250\n'],
     [batch(99), ''],
     [batch(100), 'Pass:0, Batch:100, Cost:4.50000, Accuracy:0.06250\n'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { argmax, countCorrect, PictureMean } from '../../src/training/metrics.ts';
+import { argmax, countCorrect, WeightedMean } from '../../src/training/metrics.ts';
 
 describe('argmax', () => {
   it('is the first of equals, counted from the offset', () => {
@@ -22,9 +22,9 @@ it('countCorrect counts no row whose label is no class', () => {
   expect(countCorrect(logits, BigInt64Array.of(1n, 0n, -1n))).toBe(2);
 });
 
-describe('PictureMean', () => {
+describe('WeightedMean', () => {
   it('counts each picture the same, unlike a mean of batch means', () => {
-    const mean = new PictureMean();
+    const mean = new WeightedMean();
     mean.add(1, 16);
     mean.add(2, 16);
     mean.add(7, 1);

@@ -113,8 +113,12 @@ describe('stage two by a plan', () => {
     expect(changed.map(({ name }) => name).sort()).toEqual([...expected, ...HEAD_PARAMETERS].sort());
   });
 
-  it('makes of four batches of 6 what it makes of one of 24, BatchNorm frozen', async () => {
+  it.each([
+    ['one weight', 'none'],
+    ['weights', [1, 2, 5]],
+  ] as const)('makes of four batches of 6 what it makes of one of 24, classes of %s', async (_, classWeights) => {
     const options = {
+      classWeights,
       batchNorm: 'frozen',
       optimizer: 'sgd',
       learningRate: 0.01,

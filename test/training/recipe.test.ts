@@ -115,6 +115,13 @@ describe('which pass is tested and kept', () => {
     expect(history).toHaveLength(3);
   });
 
+  it('is refused on a validation part that the split has not', async () => {
+    const options = { watch: 'valid', split: 'ratio:0.8' } as const;
+    await expect(stageTwo('none', options)).rejects.toThrow(
+      /^--watch valid: expected a validation part, but the split ratio:0\.8 has none/,
+    );
+  });
+
   it('is refused where passes are not tested', async () => {
     await expect(stageTwo('none', { test: 'end', keep: 'best' })).rejects.toMatchObject({ code: 'OPTION' });
   });

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { ADAM_DEFAULTS, buildResNet, type GraphOptimizer, headOnly } from '../../onnx/index.ts';
+import type { OrtuneError } from '../../src/errors.ts';
+import { Runtime } from '../../src/runtime/index.ts';
+import type { TrainingEvent } from '../../src/training/events.ts';
+import { chooseKernels } from '../../src/training/kernels.ts';
+import { openTraining, sessionDevice } from '../../src/training/session.ts';
+
+const CPU = { device: 'cpu', reason: 'as asked' } as const;
+const CUDA = { device: 'cuda', reason: 'as asked' } as const;
+const having =
+  (...customOperators: string[]) =>
+  () => ({ customOperators });
+const unasked = () => expect.unreachable('the library was asked');
+
+describe('kernels are', () => {
+  it.each([
+    ['native on the CPU', undefined, CPU, having('AdamUpdate'), 'native'],
+    ['native, as asked', 'native', CPU, having('AdamUpdate'), 'native'],
+    ['stock, as asked', 'stock', CPU, unasked, 'stock'],
+    ['stock where the library takes no others', undefined, CPU, having(), 'stock'],
+    ['stock on a GPU', undefined, CUDA, unasked, 'stock'],
+  ] as const)('%s', (_, choice, device, runtime, expected) => {
+    expect(chooseKernels(choice, device, runtime)).toBe(expected);
+  });
+
+  it.each([
+    ['a GPU', CUDA, unasked, 'received a GPU, which has none'],
+    [
+      'a library that takes no others',
+      CPU,
+      having(),
+      'received a training library that takes no operators but its own',
+    ],
+  ] as const)('refused as native for %s', (_, device, runtime, message) => {
+    const error = (() => {
+      try {
+        return chooseKernels('native', device, runtime);
+      } catch (caught) {
+        return caught as OrtuneError;
+      }
+    })();
+    expect(error).toMatchObject({ code: 'OPTION', message: expect.stringContaining(message) });
+  });
+});
+
+const SGD: GraphOptimizer = {
+  algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
+  weightDecay: 0,
+  decays: () => false,
+  rate: () => 1,
+};
+
+it('the addon offers its operators to the pinned library', () => {
+  expect(Runtime.load().customOperators).toEqual(['AdamUpdate', 'SgdUpdate']);
+});
+
+describe('a stage tells of native kernels', () => {
+  it.each([
+    ['where its update is in the graph', SGD, 'native', 'native'],
+    ['but not of stock ones', SGD, 'stock', 'stock'],
+    ["but not where ONNX Runtime's own optimizer makes the update", ADAM_DEFAULTS, 'native', 'stock'],
+  ] as const)('%s', (_, optimizer, kernels, told) => {
+    const events: TrainingEvent[] = [];
+    const device = sessionDevice(CPU, {
+      threads: 2,
+      kernels,
+      plan: headOnly('frozen', optimizer),
+      emit: (event) => events.push(event),
+    });
+    expect(device).toEqual({ device: 'cpu', threads: 2, kernels });
+    expect(events).toEqual([{ type: 'device', ...CPU, threads: 2, kernels: told }]);
+  });
+});
+
+it('openTraining opens a session on either', async () => {
+  const model = buildResNet({ width: 1 / 16, imageSize: 32, classes: 3 });
+  for (const kernels of ['native', 'stock'] as const) {
+    await using training = await openTraining(model, headOnly('frozen', SGD), { device: 'cpu', threads: 1, kernels });
+    expect(training.session.trainInputNames).toContain('update');
+  }
+});
