@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -222,9 +222,12 @@ describe('hostile archives', () => {
   test('refuses one that changes while it is read', async () => {
     const { root, archive, cacheFolder } = await place(tgz(pictures));
     const { size } = await stat(archive);
-    // A block of zeros after the archive's end changes nothing else.
+    // A block of zeros after the archive's end changes nothing else. Another file in its place, as the one that is open may
+    // be at its end already.
     const onProgress = (done: number) => {
-      if (done === size) appendFileSync(archive, Buffer.alloc(512));
+      if (done !== size) return;
+      writeFileSync(`${archive}.new`, Buffer.concat([readFileSync(archive), Buffer.alloc(512)]));
+      renameSync(`${archive}.new`, archive);
     };
     await expect(openDataset(root, { cacheFolder, onProgress })).rejects.toMatchObject({
       code: 'ARCHIVE_INVALID',
