@@ -88,7 +88,7 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
   );
 }
 
-/** ONNX Runtime's optimizer where it can do what is asked, as its one kernel is the fastest; else the graph's own. */
+/** ONNX Runtime's optimizer where it can do what is asked, as any build has its one kernel; else the graph's own. */
 function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
   const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema } = settings;
   if (nesterov && !(optimizer === 'sgd' && momentum > 0)) {

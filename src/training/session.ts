@@ -83,7 +83,8 @@ export async function openSession(
       trainModel: artifacts.trainingModel,
       evalModel: artifacts.evalModel,
       optimizerModel: artifacts.optimizerModel,
-      options: { intraOpThreads: threads, ...(device === 'cuda' && { cuda }) },
+      // Threads that spin while they wait gain nothing on a free machine, and lose twofold where other programs use the cores.
+      options: { intraOpThreads: threads, spinning: false, ...(device === 'cuda' && { cuda }) },
     });
     return {
       session,
