@@ -44,7 +44,7 @@ export interface AugmentArguments {
 }
 
 /** The flags that were given as the library's options. @throws OrtuneError `AUGMENT_OPTION` */
-export function augmentOptions(args: AugmentArguments): AugmentationOptions {
+export function augmentOptions(args: Partial<AugmentArguments>): AugmentationOptions {
   const { cropScale, flip, jitter, policy, erasing, mixup, cutmix } = args;
   const [brightness, contrast, saturation, hue, ...more] = jitter ?? [];
   if (jitter && (hue === undefined || more.length > 0)) {

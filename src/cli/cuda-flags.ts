@@ -29,7 +29,7 @@ export interface CudaArguments {
 }
 
 /** The flags that were given as the library's options; nothing when none was. @throws OrtuneError `OPTION` */
-export function cudaOptions(args: CudaArguments): { cuda?: CudaOptions } {
+export function cudaOptions(args: Partial<CudaArguments>): { cuda?: CudaOptions } {
   const { cudaDevice, cudaMemory, cudaSearch, tf32, cudaWorkspace } = args;
   // In the flag's own unit; the library would complain of bytes.
   if (cudaMemory !== undefined && !(cudaMemory > 0 && cudaMemory * GIBIBYTE <= Number.MAX_SAFE_INTEGER)) {

@@ -8,17 +8,21 @@ import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
 import { given } from './stage-flags.ts';
 
-interface Options extends FinetuneArguments {
+/** Flags of stage two that say how passes, tests and results go: there are none here. */
+const UNUSED = [
+  ...(['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'] as const),
+  ...(['test', 'watch', 'test-size', 'test-resize', 'test-flip'] as const),
+] satisfies (keyof typeof FINETUNE_FLAGS)[];
+type Flags = Omit<typeof FINETUNE_FLAGS, (typeof UNUSED)[number]>;
+const isUsed = (name: string) => !UNUSED.some((unused) => unused === name);
+const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) => isUsed(name))) as Flags;
+
+type UnusedArgument = 'warmUp' | 'testSize' | 'testResize' | 'testFlip' | (typeof UNUSED)[number];
+
+interface Options extends Omit<FinetuneArguments, UnusedArgument> {
   plot: string;
   steps: number | undefined;
 }
-
-/** Flags of stage two that say how passes, tests and results go: there are none here. */
-const UNUSED = [
-  ...['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'],
-  ...['test', 'watch', 'test-size', 'test-resize', 'test-flip'],
-];
-const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) => !UNUSED.includes(name)));
 
 export const findRateCommand: Command<Options> = {
   usage:

@@ -2,7 +2,7 @@ import { finetune } from '../training/finetune.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from '../training/options.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
-import { given, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { type Asked, given, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 export interface FinetuneArguments extends StageArguments {
   from: string | undefined;
@@ -76,6 +76,11 @@ export const FINETUNE_FLAGS = {
     type: 'number',
     describe: 'Test and keep a running average of the weights, of which each update keeps this share, as 0.99',
   },
+  kernels: {
+    choices: ['native', 'stock'] as const,
+    defaultDescription: 'native on the CPU',
+    describe: "Updates that are not ONNX Runtime's own Adam: by ortune's operators, or by ONNX Runtime's",
+  },
   precision: {
     choices: ['fp32', 'fp16'] as const,
     defaultDescription: String(FINETUNE_DEFAULTS.precision),
@@ -84,7 +89,7 @@ export const FINETUNE_FLAGS = {
 } as const;
 
 /** The flags as the library's options. @throws OrtuneError `RECIPE_*`, `OPTION` */
-export async function finetuneOptions(args: FinetuneArguments): Promise<FinetuneOptions> {
+export async function finetuneOptions(args: Asked<FinetuneArguments>): Promise<FinetuneOptions> {
   const { from, train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate } = args;
   const { classWeights, backboneRate, layerDecay, precision, kernels } = args;
   const ema = args.ema === undefined ? undefined : { decay: args.ema, warmUp: true };

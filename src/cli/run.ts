@@ -3,11 +3,16 @@ import { hideBin } from 'yargs/helpers';
 import { OrtuneError } from '../errors.ts';
 import { Interrupted } from './stage.ts';
 
+/** `batchSize` as flags have it: `batch-size`. */
+type Kebab<Name> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `-${Lowercase<First>}`}${Kebab<Rest>}`
+  : '';
+
 export interface Command<Options> {
   /** First line of the help text. */
   readonly usage: string;
   /** The flags by name; `handle` gets their values under the name in camelCase. */
-  readonly flags: Readonly<Record<string, FlagOptions>>;
+  readonly flags: { readonly [Flag in Kebab<keyof Options>]: FlagOptions };
   /** How many arguments beside the flags it takes. */
   readonly positionals?: 'none' | 'some';
   /** @param unread aborted when the reader of standard output has seen enough (`| head`) and closed the pipe */
@@ -32,7 +37,9 @@ export async function run<Options>(command: Command<Options>): Promise<void> {
   }
 }
 
-async function parse({ usage, flags, positionals }: Command<never>): Promise<Record<string, unknown>> {
+async function parse<Options>(command: Command<Options>): Promise<Record<string, unknown>> {
+  const { usage, positionals } = command;
+  const flags: Readonly<Record<string, FlagOptions>> = command.flags;
   const base = yargs(hideBin(process.argv))
     .scriptName('')
     // Our own messages are in English; yargs would put its half into the user's language.

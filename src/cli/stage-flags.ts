@@ -126,6 +126,9 @@ export interface StageArguments extends CudaArguments, AugmentArguments {
   out: string | undefined;
 }
 
+/** What a command has of some arguments. */
+export type Asked<Arguments extends StageArguments> = Partial<Arguments> & Pick<StageArguments, 'data'>;
+
 /** Without what is undefined: that would go before a default. */
 export function given<Values extends object>(
   values: Values,
@@ -134,7 +137,7 @@ export function given<Values extends object>(
 }
 
 /** The flags as the library's options, over what the recipe says of a stage. @throws OrtuneError `RECIPE_*`, `OPTION` */
-export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: StageArguments, stage: Stage) {
+export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: Asked<StageArguments>, stage: Stage) {
   const recipe: Recipe = args.recipe === undefined ? { name: '' } : await loadRecipe(args.recipe);
   const planned = (recipe[stage] ?? {}) as NonNullable<Recipe[Stage]>;
   const { patience, schedule: kind, warmUp } = args;
@@ -167,7 +170,7 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
 
 /** The flags' augmentation over a recipe's. */
 function augmentOf(
-  args: Pick<StageArguments, 'augment'> & AugmentArguments,
+  args: Partial<Pick<StageArguments, 'augment'> & AugmentArguments>,
   planned: boolean | AugmentationOptions | undefined,
 ): boolean | AugmentationOptions | undefined {
   const changes = augmentOptions(args);

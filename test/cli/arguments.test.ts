@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { finetuneCommand } from '../../src/cli/finetune.ts';
+import { type FinetuneArguments, finetuneCommand, finetuneOptions } from '../../src/cli/finetune.ts';
 import { predictCommand } from '../../src/cli/predict.ts';
 import { pretrainCommand } from '../../src/cli/pretrain.ts';
 import { type Command, run } from '../../src/cli/run.ts';
@@ -36,9 +36,13 @@ describe('what a command is given', () => {
 
   it('go before what a recipe says, and its augmentation is changed piece by piece', async () => {
     const words = ['--data', 'photos', '--recipe', 'tutorial', '--lr', '0.01', '--mixup', '0.2', '--warm-up', '0.1'];
-    const args = (await parse(finetuneCommand, ...words)) as StageArguments;
-    expect(await stageOptions(args, 'finetune')).toMatchObject({
+    words.push('--kernels', 'stock', '--ema', '0.9', '--bn', 'bn5*=live', '*=affine');
+    const args = (await parse(finetuneCommand, ...words)) as FinetuneArguments;
+    expect(await finetuneOptions(args)).toMatchObject({
       data: 'photos',
+      kernels: 'stock',
+      ema: { decay: 0.9, warmUp: true },
+      batchNorm: { 'bn5*': 'live', '*': 'affine' },
       split: 'tutorial',
       passes: 10,
       learningRate: 0.01,

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { GraphBuilder, tensor } from '../../onnx/graph.ts';
 import {
+  ADAM_DEFAULTS,
   buildArtifacts,
   decodeModel,
   type GraphOptimizer,
@@ -157,6 +158,29 @@ describe.each(CASES)('%s', (_, wanted, kernels) => {
     const { session, state } = await train(wanted, kernels);
     expectClose(await run(session, wanted, [4, 4, 2], steps(0, 20)), expected.losses);
     expectClose(await numbers(state, 'fc_0.w_0'), expected.weight);
+  });
+});
+
+describe("ONNX Runtime's own Adam", () => {
+  it("goes PyTorch's way for 20 steps, too", async () => {
+    const wanted = trajectories.cases[0] as Case;
+    const artifacts = buildArtifacts(classifier(), headOnly('frozen', ADAM_DEFAULTS));
+    const state = await CheckpointState.load(artifacts.checkpoint);
+    const { trainingModel: trainModel, optimizerModel } = artifacts;
+    const session = await TrainingSession.create({ checkpointState: state, trainModel, optimizerModel });
+    open.push(session, state);
+    await session.setLearningRate(wanted.rate);
+    const losses: number[] = [];
+    for (const step of steps(0, 20)) {
+      const { features, label } = feeds(wanted, step, steps(0, BATCH), true) as Record<'features' | 'label', Tensor>;
+      const outputs = await session.trainStep({ features, label });
+      losses.push(outputs[LOSS]?.data[0] as number);
+      await session.optimizerStep();
+      await session.lazyResetGrad();
+    }
+    expectClose(losses, wanted.expected.losses);
+    expectClose(await numbers(state, 'fc_0.w_0'), wanted.expected.weight);
+    expectClose(await numbers(state, 'fc_0.b_0'), wanted.expected.bias);
   });
 });
 
