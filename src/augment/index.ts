@@ -1,4 +1,4 @@
-export { applyChanges, changeSquare, cutSquare } from './apply.ts';
+export { applyChanges } from './apply.ts';
 export { type Draw, drawChanges, type PictureChanges, type Place } from './draw.ts';
 export type { Box, Size } from './geometry.ts';
 export { drawMix, type Mix, mixImages, softLabels } from './mix.ts';
@@ -9,7 +9,6 @@ export {
   type AugmentationOptions,
   type ColourJitter,
   checkAugmentation,
-  RESIZED_CROP,
   type ResizedCrop,
 } from './options.ts';
 export { readSquare, type SquareOptions, sourceScale } from './read.ts';

@@ -39,10 +39,10 @@ export interface Augmentation {
   readonly cutmix: number;
 }
 
-export const NO_JITTER: ColourJitter = { brightness: 0, contrast: 0, saturation: 0, hue: 0 };
+const NO_JITTER: ColourJitter = { brightness: 0, contrast: 0, saturation: 0, hue: 0 };
 
 /** The usual part of 8 to 100 % of the area, from 3:4 to 4:3. */
-export const RESIZED_CROP: ResizedCrop = { scale: [0.08, 1], ratio: [3 / 4, 4 / 3] };
+const RESIZED_CROP: ResizedCrop = { scale: [0.08, 1], ratio: [3 / 4, 4 / 3] };
 
 /** Random crop and flip. */
 export const AUGMENTATION_DEFAULTS: Augmentation = {

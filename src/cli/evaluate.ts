@@ -1,5 +1,4 @@
 import { dirname, resolve } from 'node:path';
-import { OrtuneError } from '../errors.ts';
 import { type DataPart, evaluate, type ModelEvaluation } from '../inference/evaluate.ts';
 import { formatEvaluation } from '../metrics/index.ts';
 import { FINETUNE_DEFAULTS } from '../training/options.ts';
@@ -7,6 +6,7 @@ import { checkOutputFile } from '../training/output-folder.ts';
 import { writeFiles } from '../write-files.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
+import { checkWhole } from './whole.ts';
 
 interface Options {
   model: string;
@@ -45,11 +45,8 @@ export const evaluateCommand: Command<Options> = {
     json: { type: 'boolean', default: false, describe: 'All figures as one JSON object, in place of the table' },
   },
   handle: async ({ split, seed, batchSize, threads, out, json, ...rest }) => {
-    const least = { 'batch-size': [batchSize, 1], threads: [threads, 1], seed: [seed, 0] } as const;
-    for (const [flag, [value, from]] of Object.entries(least)) {
-      if (value === undefined || (Number.isSafeInteger(value) && value >= from)) continue;
-      throw new OrtuneError('OPTION', `--${flag}: expected a whole number from ${from} up, received ${value}`);
-    }
+    checkWhole({ 'batch-size': batchSize, threads }, 1);
+    checkWhole({ seed }, 0);
     if (out !== undefined) await checkOutputFile('out', out, rest.data);
     let result: ModelEvaluation | undefined;
     await runStage({}, async ({ onEvent, signal }) => {

@@ -3,6 +3,7 @@ import { Classifier } from '../inference/index.ts';
 import { listPictures } from '../inference/list-pictures.ts';
 import { FINETUNE_DEFAULTS } from '../training/options.ts';
 import type { Command } from './run.ts';
+import { checkWhole } from './whole.ts';
 
 interface Options {
   model: string;
@@ -21,10 +22,7 @@ export const predictCommand: Command<Options> = {
     threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
   },
   handle: async ({ _: patterns, model, top, json, threads }, unread) => {
-    for (const [flag, value] of Object.entries({ top, threads })) {
-      if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
-      throw new OrtuneError('OPTION', `--${flag}: expected a whole number from 1 up, received ${value}`);
-    }
+    checkWhole({ top, threads }, 1);
     const files = await listPictures(patterns);
     await using classifier = await Classifier.load(model, { threads });
     let failed = 0;

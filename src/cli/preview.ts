@@ -1,10 +1,11 @@
-import { dirname, extname, relative, resolve, sep } from 'node:path';
+import { dirname, extname, resolve } from 'node:path';
 import { drawContactSheet } from '../augment/contact-sheet.ts';
 import { type Augmentation, checkAugmentation, drawMix, mixImages, readSquare } from '../augment/index.ts';
 import { DecodedCache } from '../data/decoded-cache.ts';
 import { imageTransform, openDataset, type Sample } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { liesWithin } from '../training/output-folder.ts';
 import { writeFiles } from '../write-files.ts';
 import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import type { Command } from './run.ts';
@@ -44,7 +45,7 @@ export const previewCommand: Command<Options> = {
     }
     const augmentation = checkAugmentation(augmentOptions(options));
     const { train, classes, root } = await openDataset(data, { seed, ...(split !== undefined && { split }) });
-    checkOut(out, root);
+    await checkSheet(out, root);
     const chosen = [...new Random(seed, 'preview').permutation(train.length).subarray(0, pictures)];
     const columns = await squares(train, chosen, { augmentation, passes, imageSize, seed });
     const sheet = await drawContactSheet({
@@ -62,10 +63,8 @@ export const previewCommand: Command<Options> = {
 };
 
 /** A sheet among the pictures would be one of them in the next run. */
-function checkOut(out: string, root: string): void {
-  const way = relative(root, resolve(out));
-  const inside = way !== '..' && !way.startsWith(`..${sep}`) && resolve(way) !== way;
-  if (extname(out).toLowerCase() === '.png' && !inside) return;
+async function checkSheet(out: string, root: string): Promise<void> {
+  if (extname(out).toLowerCase() === '.png' && !(await liesWithin(out, root))) return;
   throw new OrtuneError('OUTPUT', `--out ${out}: expected a .png file outside ${root}.`);
 }
 

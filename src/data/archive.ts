@@ -43,7 +43,7 @@ const TRAILER_BYTES = 16;
 const ABANDONED_MS = 3_600_000;
 
 /** `$XDG_CACHE_HOME/ortune`, or `~/.cache/ortune` (XDG Base Directory Specification). Nothing in it is needed to stay. */
-export function defaultCacheFolder(): string {
+function defaultCacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'ortune');
 }
 

@@ -66,6 +66,15 @@ export function pictureCount(length: number, options: Pick<BatchOptions, 'batchS
   return Math.min(length, batchCount(length, options) * options.batchSize);
 }
 
+/** The order of a pass over `length` samples: random, or their own. */
+export function passOrder(
+  length: number,
+  { shuffle, seed, pass }: Pick<BatchOptions, 'shuffle' | 'seed' | 'pass'>,
+): Uint32Array {
+  if (shuffle) return new Random(seed, 'shuffle', pass).permutation(length);
+  return Uint32Array.from({ length }, (_, index) => index);
+}
+
 /**
  * One pass over the samples. What comes depends on the samples, seed and pass alone: not on threads, not on `prefetch`,
  * not on what was drawn before. Leaving the loop early stops the work.
@@ -77,9 +86,7 @@ export async function* batches(
   options: BatchOptions,
 ): AsyncGenerator<Batch, void, undefined> {
   const { batchSize, seed, pass, shuffle, prefetch = 2 } = options;
-  const order = shuffle
-    ? new Random(seed, 'shuffle', pass).permutation(samples.length)
-    : Uint32Array.from(samples, (_, index) => index);
+  const order = passOrder(samples.length, { shuffle, seed, pass });
   const count = batchCount(samples.length, options);
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;

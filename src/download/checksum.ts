@@ -22,7 +22,7 @@ export async function digestsOf(path: string, signal?: AbortSignal | undefined):
   return { bytes, md5: md5.digest('hex'), sha256: sha256.digest('hex') };
 }
 
-/** Whether the digests are those that are published, as far as any are. */
+/** Whether a file is the published one. Where no checksum is published, every file is. */
 export function fits(digests: Digests, checksum: Checksum | undefined): boolean {
   return checksum === undefined || digests[checksum.algorithm].startsWith(checksum.digest);
 }

@@ -5,7 +5,7 @@ import { OrtuneError } from '../errors.ts';
 import { writeFiles } from '../write-files.ts';
 import type { Digests } from './checksum.ts';
 
-export const MANIFEST = 'downloads.json';
+const MANIFEST = 'downloads.json';
 
 export interface ManifestEntry extends Digests {
   readonly url: string;

@@ -1,5 +1,5 @@
-export { Calibration, type CalibrationBin, type CalibrationResult } from './calibration.ts';
-export { type ClassResult, classResults } from './classes.ts';
+export type { CalibrationBin, CalibrationResult } from './calibration.ts';
+export type { ClassResult } from './classes.ts';
 export { type HistoryRow, historyCsv } from './csv.ts';
 export {
   type Confusion,

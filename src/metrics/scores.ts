@@ -16,7 +16,7 @@ export interface RowResult {
 }
 
 /** Probabilities below are taken for this in the cost, as in scikit-learn's log_loss of float32: 2^-23. */
-export const LEAST_PROBABILITY = 2 ** -23;
+const LEAST_PROBABILITY = 2 ** -23;
 
 /**
  * @param scores one picture's, [classes]

@@ -1,5 +1,4 @@
 export {
-  SCHEDULE_DEFAULTS,
   type Schedule,
   type ScheduleOptions,
   type ScheduleShape,

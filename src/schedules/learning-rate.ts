@@ -26,7 +26,7 @@ export type ScheduleOptions = ScheduleShape & {
 };
 
 /** PyTorch's own defaults where it has one. */
-export const SCHEDULE_DEFAULTS = {
+const SCHEDULE_DEFAULTS = {
   floor: 0,
   pctStart: 0.3,
   divFactor: 25,

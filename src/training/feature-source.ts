@@ -6,10 +6,10 @@ import {
   type ImageTransform,
   mirrorImages,
   nameOf,
+  passOrder,
   pictureCount,
   type Sample,
 } from '../data/index.ts';
-import { Random } from '../random.ts';
 import type { Tensor } from '../runtime/index.ts';
 import type { Backbone } from './backbone.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
@@ -64,8 +64,7 @@ export async function featureSource(
   const training = trainingBatches(dataset.train.length, options);
   return {
     train: (pass) => {
-      const random = new Random(options.seed, 'shuffle', pass).permutation(train.labels.length);
-      const order = options.shuffle ? random : random.sort();
+      const order = passOrder(train.labels.length, { ...options, pass });
       return select(
         { ...train, mirrored: undefined },
         order.subarray(0, pictureCount(order.length, training)),
@@ -75,7 +74,7 @@ export async function featureSource(
     async *test(part) {
       const table = tables.get(part);
       if (!table) throw new Error(`the features of the part '${part}' were not computed`);
-      const ordered = Uint32Array.from(table.labels, (_, index) => index);
+      const ordered = passOrder(table.labels.length, { shuffle: false, seed: 0, pass: 0 });
       for await (const { rows, ...batch } of select(table, ordered, testBatches(ordered.length, options))) {
         yield { ...batch, pictures: Array.from(rows, (row) => nameOf(dataset, dataset[part][row]!)) };
       }

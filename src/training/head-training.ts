@@ -18,7 +18,7 @@ import { type FeatureOptions, type FeatureTable, featureSource } from './feature
 import { withFinalTest } from './final-test.ts';
 import { figuresOf, type PassesResult, type PassOptions, runPasses, testAndTell } from './passes.ts';
 import { type PictureSourceOptions, pictureSource } from './picture-source.ts';
-import { openTraining, type SessionDevice, trainedValues } from './session.ts';
+import { openTraining, type SessionDevice, type Training, trainedValues } from './session.ts';
 
 /** Stage one, ready to go. */
 export interface Stage {
@@ -39,7 +39,19 @@ export interface TrainedHead extends PassesResult, AsyncDisposable {
 }
 
 /** With live BatchNorm, whose running statistics follow the augmented pictures of each pass. */
-export async function trainOnPictures({
+export async function trainOnPictures(stage: Stage): Promise<TrainedHead> {
+  const { model, evaluated, plan, dataset, device, options } = stage;
+  return keepOpen(await openTraining(model, plan, device, evaluated), async (training) => {
+    await using source = pictureSource(dataset, options);
+    const moved = movedStatistics(model.graph, plan);
+    const values = () => trainedValues(training.state, plan, moved);
+    const passes = await runPasses(training, source, { ...options, values });
+    return await withFinalTest(passes, { model, evaluated, plan, device, source, options });
+  });
+}
+
+/** On the features of each picture's centre crop: with BatchNorm on its running statistics they stay the same in every pass. */
+export async function trainOnFeatures({
   model,
   evaluated,
   plan,
@@ -47,35 +59,25 @@ export async function trainOnPictures({
   device,
   options,
 }: Stage): Promise<TrainedHead> {
-  const training = await openTraining(model, plan, device, evaluated);
-  try {
-    await using source = pictureSource(dataset, options);
-    const moved = movedStatistics(model.graph, plan);
-    const values = () => trainedValues(training.state, plan, moved);
-    const passes = await runPasses(training, source, { ...options, values });
-    const result = await withFinalTest(passes, { model, evaluated, plan, device, source, options });
-    return { ...result, state: training.state, [Symbol.asyncDispose]: () => training[Symbol.asyncDispose]() };
-  } catch (error) {
-    await training[Symbol.asyncDispose]();
-    throw error;
-  }
-}
-
-/** On the features of each picture's centre crop: with BatchNorm on its running statistics they stay the same in every pass. */
-export async function trainOnFeatures(stage: Stage): Promise<TrainedHead> {
-  const { model, evaluated, plan, dataset, device, options } = stage;
   const source = await frozenSource(evaluated, dataset, device, options);
   let head = extract(model, [FEATURES], [LOGITS]);
   const solution = options.optimizer === 'lbfgs' ? await solve(source.trainTable, options) : undefined;
   if (solution) head = withInitializers(head, headValues(solution));
-  const training = await openTraining(head, plan, device);
+  return keepOpen(await openTraining(head, plan, device), async (training) => {
+    if (solution) return testSolution(training, source, solution, options);
+    const values = () => trainedValues(training.state, plan, []);
+    const passes = await runPasses(training, source, { ...options, values });
+    return withFinalTest(passes, { model: head, evaluated: head, plan, device, source, options });
+  });
+}
+
+/** The state outlives the training, to be saved, unless that fails. */
+async function keepOpen(
+  training: Training,
+  train: (training: Training) => Promise<PassesResult>,
+): Promise<TrainedHead> {
   try {
-    const result = solution
-      ? await testSolution(training, source, solution, options)
-      : await withFinalTest(
-          await runPasses(training, source, { ...options, values: () => trainedValues(training.state, plan, []) }),
-          { model: head, evaluated: head, plan, device, source, options },
-        );
+    const result = await train(training);
     return { ...result, state: training.state, [Symbol.asyncDispose]: () => training[Symbol.asyncDispose]() };
   } catch (error) {
     await training[Symbol.asyncDispose]();
@@ -128,7 +130,7 @@ function headValues({ weights, bias }: HeadSolution): Map<string, Uint8Array> {
 
 /** A solution as the result of one pass, its figures those of the training rows and of the test. */
 async function testSolution(
-  training: Awaited<ReturnType<typeof openTraining>>,
+  training: Training,
   source: BatchSource,
   solution: HeadSolution,
   options: Stage['options'],

@@ -130,7 +130,6 @@ export function checkStageOptions(options: {
   threads?: number;
   schedule: ScheduleOptions;
   augment: boolean | AugmentationOptions;
-  labelSmoothing: number;
   test: boolean | 'end';
   watch: 'test' | 'valid';
   keep: 'last' | 'best';
@@ -158,9 +157,6 @@ export function checkStageOptions(options: {
   checkThreads(options.threads);
   if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
     fail('lr', 'a number above 0', options.learningRate);
-  }
-  if (!(options.labelSmoothing >= 0 && options.labelSmoothing < 1)) {
-    fail('label-smoothing', 'a number from 0 to below 1', options.labelSmoothing);
   }
   schedule(options.schedule);
   if (typeof options.augment === 'object') checkAugmentation(options.augment);

@@ -29,6 +29,12 @@ export async function checkOutputFolder(out: string, data: string): Promise<void
   await requireWritable(dirname(folder), out);
 }
 
+/** Whether a path is that of a folder or leads into it, by links too. */
+export async function liesWithin(path: string, folder: string): Promise<boolean> {
+  const [to, from] = await Promise.all([realPath(resolve(path)), realPath(resolve(folder))]);
+  return contains(from, to);
+}
+
 /**
  * Checks that a file may be written without touching the user's data.
  *
@@ -36,8 +42,7 @@ export async function checkOutputFolder(out: string, data: string): Promise<void
  * @throws OrtuneError `OUTPUT`
  */
 export async function checkOutputFile(flag: string, file: string, data: string): Promise<void> {
-  const [to, from] = await Promise.all([realPath(resolve(file)), realPath(resolve(data))]);
-  if (!contains(from, to)) return;
+  if (!(await liesWithin(file, data))) return;
   throw new OrtuneError('OUTPUT', `--${flag} ${file}: expected a file apart from the data in ${data}; choose another.`);
 }
 

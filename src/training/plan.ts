@@ -88,7 +88,7 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
   );
 }
 
-/** ONNX Runtime's optimizer where it can do what is asked, as any build has its one kernel; else the graph's own. */
+/** ONNX Runtime's optimizer where it can do what is asked, for it needs no state in the graph; else the graph's own. */
 function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
   const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema } = settings;
   if (nesterov && !(optimizer === 'sgd' && momentum > 0)) {
@@ -123,6 +123,12 @@ function rates(model: Model, backboneRate: number, layerDecay: number): (paramet
   };
 }
 
+/** @throws OrtuneError `OPTION` */
+export function checkLabelSmoothing(share: number): void {
+  if (share >= 0 && share < 1) return;
+  throw new OrtuneError('OPTION', `label-smoothing: expected a number from 0 to below 1, received ${share}`);
+}
+
 function check(settings: PlanSettings): void {
   const fail = (option: string, expected: string, received: number): never => {
     throw new OrtuneError('OPTION', `${option}: expected ${expected}, received ${received}`);
@@ -133,7 +139,7 @@ function check(settings: PlanSettings): void {
   within('weight-decay', settings.weightDecay, Number.POSITIVE_INFINITY, 'a number from 0 up');
   within('momentum', settings.momentum, 1, 'a number from 0 to below 1');
   within('clip-norm', settings.clipNorm, Number.POSITIVE_INFINITY, 'a number from 0 up');
-  within('label-smoothing', settings.labelSmoothing, 1, 'a number from 0 to below 1');
+  checkLabelSmoothing(settings.labelSmoothing);
   if (settings.ema) within('ema', settings.ema.decay, 1, 'a number from 0 to below 1');
   within('backbone-rate', settings.backboneRate, Number.POSITIVE_INFINITY, 'a number from 0 up');
   if (!(settings.layerDecay > 0 && settings.layerDecay <= 1)) {

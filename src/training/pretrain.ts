@@ -23,6 +23,7 @@ import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './op
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
 import type { PassResult } from './passes.ts';
 import { mixes, testTransformOf } from './picture-source.ts';
+import { checkLabelSmoothing } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { saveRecord } from './save.ts';
 import { needsConstantShape, sessionDevice } from './session.ts';
@@ -58,6 +59,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   const chosen = await chooseDevice(settings.device, settings.cuda);
   const modes = batchNormModes(initial, settings.batchNorm);
   const liveBatchNorm = anyLive(modes);
+  checkLabelSmoothing(settings.labelSmoothing);
   checkAgainstFeatures(settings, liveBatchNorm);
   const testTransform = testTransformOf(network.imageSize, settings);
   const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });

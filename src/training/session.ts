@@ -12,7 +12,7 @@ import {
 import { CheckpointState, type CudaOptions, TrainingSession } from '../runtime/index.ts';
 import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
-import { chooseKernels, usesNative } from './kernels.ts';
+import { usesNative } from './kernels.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
 /** A model in training: its session and the state that the session moves. */
@@ -27,7 +27,7 @@ export interface SessionDevice {
   /** With `device` `'cuda'` only. */
   readonly cuda?: CudaOptions;
   readonly threads: number;
-  /** Of an update in the training graph; as {@link chooseKernels} chooses by default. */
+  /** Of an update in the training graph; `stock` by default. */
   readonly kernels?: Kernels;
 }
 
@@ -59,8 +59,7 @@ export async function openTraining(
   device: SessionDevice,
   evaluated: Model = model,
 ): Promise<Training> {
-  const kernels = chooseKernels(device.kernels, device);
-  const artifacts = buildArtifacts(model, { ...plan, kernels }, evaluated);
+  const artifacts = buildArtifacts(model, { ...plan, kernels: device.kernels ?? 'stock' }, evaluated);
   const opened = await openSession(artifacts, device);
   return {
     ...opened,

@@ -90,6 +90,7 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
   const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
   const device = sessionDevice(chosen, { ...settings, kernels, plan, emit });
+  const cacheFolder = await parentOf(settings.out);
   const training = await openTraining(model, plan, device, evaluated);
   const moved = movedStatistics(model.graph, plan);
   const source = pictureSource(dataset, {
@@ -98,7 +99,7 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
     testTransform,
     constantShape: needsConstantShape(device),
     liveBatchNorm: moved.size > 0,
-    cacheFolder: await parentOf(settings.out),
+    cacheFolder,
     signal,
   });
   return {
@@ -116,8 +117,11 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
     source,
     emit,
     async [Symbol.asyncDispose]() {
-      await source[Symbol.asyncDispose]();
-      await training[Symbol.asyncDispose]();
+      try {
+        await source[Symbol.asyncDispose]();
+      } finally {
+        await training[Symbol.asyncDispose]();
+      }
     },
   };
 }

@@ -87,18 +87,15 @@ function softmax(logits: Float32Array, classes: number): Float32Array {
 export function requireFiniteValues(values: ReadonlyMap<string, Uint8Array>): void {
   for (const [name, bytes] of values) {
     const numbers = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    requireFinite(
-      numbers.find((value) => !Number.isFinite(value)) ?? 0,
-      `parameter ${name} after the last step, by which the cost follows`,
-    );
+    const stray = numbers.find((value) => !Number.isFinite(value));
+    if (stray !== undefined)
+      throw notFinite(`after the last step: expected finite parameters, received ${stray} in ${name}`);
   }
 }
 
 /** @throws OrtuneError `COST_NOT_FINITE` */
 export function requireFinite(cost: number, where: string): void {
-  if (Number.isFinite(cost)) return;
-  throw new OrtuneError(
-    'COST_NOT_FINITE',
-    `${where}: expected a finite cost, received ${cost}. Nothing was saved; try a lower --lr.`,
-  );
+  if (!Number.isFinite(cost)) throw notFinite(`${where}: expected a finite cost, received ${cost}`);
 }
+
+const notFinite = (what: string) => new OrtuneError('COST_NOT_FINITE', `${what}. Nothing was saved; try a lower --lr.`);

@@ -19,28 +19,28 @@ export class PickleInput {
   }
 
   uint8(): number {
-    return this.#view.getUint8(this.skip(1));
+    return this.#view.getUint8(this.advance(1));
   }
 
   uint16(): number {
-    return this.#view.getUint16(this.skip(2), true);
+    return this.#view.getUint16(this.advance(2), true);
   }
 
   uint32(): number {
-    return this.#view.getUint32(this.skip(4), true);
+    return this.#view.getUint32(this.advance(4), true);
   }
 
   int32(): number {
-    return this.#view.getInt32(this.skip(4), true);
+    return this.#view.getInt32(this.advance(4), true);
   }
 
   uint64(): number {
-    return Number(this.#view.getBigUint64(this.skip(8), true));
+    return Number(this.#view.getBigUint64(this.advance(8), true));
   }
 
   /** The one big-endian argument of pickle. */
   float64(): number {
-    return this.#view.getFloat64(this.skip(8), false);
+    return this.#view.getFloat64(this.advance(8), false);
   }
 
   /** A two's complement integer of `length` bytes; a bigint where a number would not hold it. */
@@ -52,7 +52,7 @@ export class PickleInput {
   }
 
   bytes(length: number): Uint8Array {
-    const start = this.skip(length);
+    const start = this.advance(length);
     return this.#bytes.subarray(start, start + length);
   }
 
@@ -65,12 +65,12 @@ export class PickleInput {
     const end = this.#bytes.indexOf(0x0a, this.position);
     if (end < 0) throw new PickleTruncatedError();
     const text = this.text(end - this.position);
-    this.skip(1);
+    this.advance(1);
     return text;
   }
 
   /** Passes over `length` bytes and gives their start. */
-  skip(length: number): number {
+  advance(length: number): number {
     const start = this.position;
     if (length > this.#bytes.length - start) throw new PickleTruncatedError();
     this.position += length;

@@ -86,7 +86,7 @@ class Machine {
       case 0x80: // PROTO
         return input.uint8() <= 5;
       case 0x95: // FRAME: a hint for buffered readers
-        input.skip(8);
+        input.advance(8);
         return true;
       case 0x4e: // NONE
         return this.#push(null);

@@ -155,7 +155,7 @@ describe('what is drawn', () => {
     ]);
   });
 
-  test('a picture tests about as often as any other over many seeds', () => {
+  test('over many seeds every picture tests about equally often', () => {
     const from = listing(10, 10);
     const times = new Map(files(from.entries).map((file) => [file, 0]));
     for (let seed = 0; seed < 500; seed++) {

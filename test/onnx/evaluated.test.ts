@@ -16,7 +16,8 @@ import {
   withInitializers,
 } from '../../onnx/index.ts';
 import { Random } from '../../src/random.ts';
-import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtime/index.ts';
+import type { Tensors } from '../../src/runtime/index.ts';
+import { openSession } from '../../src/training/session.ts';
 import { trainedLike } from './tiny-nets.ts';
 
 const network = buildResNet({ depth: 18, width: 1 / 16, imageSize: 32, classes: 3 }, trainedLike(1));
@@ -33,16 +34,9 @@ afterAll(async () => {
 });
 
 async function start(model: Model, plan: TrainingPlan<Optimizer>, evaluated?: Model) {
-  const artifacts = buildArtifacts(model, plan, evaluated);
-  const state = await CheckpointState.load(artifacts.checkpoint);
-  const session = await TrainingSession.create({
-    checkpointState: state,
-    trainModel: artifacts.trainingModel,
-    evalModel: artifacts.evalModel,
-    options: { intraOpThreads: 1 },
-  });
-  open.push(session, state);
-  return { session, state };
+  const opened = await openSession(buildArtifacts(model, plan, evaluated), { device: 'cpu', threads: 1 });
+  open.push(opened);
+  return opened;
 }
 
 /** Four pictures of random pixels and their labels. */

@@ -12,7 +12,8 @@ import {
   UPDATE_INPUTS,
   wholeNetwork,
 } from '../../onnx/index.ts';
-import { CheckpointState, type Tensor, TrainingSession } from '../../src/runtime/index.ts';
+import type { Tensor } from '../../src/runtime/index.ts';
+import { openSession } from '../../src/training/session.ts';
 import { batchFor, feeds } from './gradients.ts';
 import { basicBlocks, tinyNet } from './tiny-nets.ts';
 
@@ -41,15 +42,9 @@ const UPDATE: Record<string, Tensor> = {
 
 async function start(plan: TrainingPlan<Optimizer>) {
   const artifacts = buildArtifacts(network, plan);
-  const checkpointState = await CheckpointState.load(artifacts.checkpoint);
-  const session = await TrainingSession.create({
-    checkpointState,
-    trainModel: artifacts.trainingModel,
-    evalModel: artifacts.evalModel,
-    optimizerModel: artifacts.optimizerModel,
-    options: { intraOpThreads: 1 },
-  });
-  open.push(session, checkpointState);
+  const opened = await openSession(artifacts, { device: 'cpu', threads: 1 });
+  open.push(opened);
+  const { session } = opened;
   const library = artifacts.optimizerModel !== undefined;
   const step = async (scale?: number) => {
     const scaled = scale === undefined ? {} : { [LOSS_SCALE]: scalar(scale) };

@@ -8,7 +8,8 @@ import {
   UPDATE_INPUTS,
   wholeNetwork,
 } from '../../onnx/index.ts';
-import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtime/index.ts';
+import type { Tensors } from '../../src/runtime/index.ts';
+import { openSession } from '../../src/training/session.ts';
 import { basicBlocks, tinyNet } from './tiny-nets.ts';
 
 const [BATCH, SIDE, STEPS] = [4, 20, 20];
@@ -75,17 +76,9 @@ function feeds(step: number, last: boolean, averages: boolean): Tensors {
 /** Trains by two batches to an update. @returns the bits of all that lies in the checkpoint then */
 async function train(given: Partial<GraphOptimizer>, kernels: Kernels, model = network, threads = 1) {
   const artifacts = build(given, kernels, model);
-  const state = await CheckpointState.load(artifacts.checkpoint);
-  const session = await TrainingSession.create({
-    checkpointState: state,
-    trainModel: artifacts.trainingModel,
-    evalModel: artifacts.evalModel,
-    options: { intraOpThreads: threads },
-  });
-  onTestFinished(async () => {
-    await session.dispose();
-    await state.dispose();
-  });
+  const opened = await openSession(artifacts, { device: 'cpu', threads });
+  onTestFinished(() => opened[Symbol.asyncDispose]());
+  const { session, state } = opened;
   for (let step = 0; step < 2 * STEPS; step++) {
     await session.trainStep(feeds(step, step % 2 === 1, given.averages ?? false));
     if (step % 2 === 1) await session.lazyResetGrad();

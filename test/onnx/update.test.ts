@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { GraphBuilder, tensor } from '../../onnx/graph.ts';
 import {
   ADAM_DEFAULTS,
+  type Artifacts,
   buildArtifacts,
   decodeModel,
   type GraphOptimizer,
@@ -13,11 +14,13 @@ import {
   LOSS,
   type LossOptions,
   type Model,
+  type Optimizer,
   UPDATE_INPUTS,
 } from '../../onnx/index.ts';
 import { Layers } from '../../onnx/layers.ts';
 import { OPSET } from '../../onnx/model.ts';
 import { CheckpointState, type Tensor, TrainingSession } from '../../src/runtime/index.ts';
+import { openSession } from '../../src/training/session.ts';
 import trajectories from './update-trajectories.json' with { type: 'json' };
 
 const [BATCH, FEATURES, CLASSES] = [10, 4, 3];
@@ -60,23 +63,18 @@ function planOf(wanted: Case) {
   return { ...headOnly('frozen', optimizerOf(wanted)), loss };
 }
 
-const open: { dispose(): Promise<void> }[] = [];
+const open: AsyncDisposable[] = [];
 afterAll(async () => {
-  for (const one of open) await one.dispose();
+  for (const one of open) await one[Symbol.asyncDispose]();
 });
 
-async function train(wanted: Case, kernels: Kernels) {
-  const artifacts = buildArtifacts(classifier(), { ...planOf(wanted), kernels });
-  const state = await CheckpointState.load(artifacts.checkpoint);
-  const session = await TrainingSession.create({
-    checkpointState: state,
-    trainModel: artifacts.trainingModel,
-    evalModel: artifacts.evalModel,
-    options: { intraOpThreads: 1 },
-  });
-  open.push(session, state);
-  return { session, state };
+async function start(artifacts: Artifacts<Optimizer>) {
+  const opened = await openSession(artifacts, { device: 'cpu', threads: 1 });
+  open.push(opened);
+  return opened;
 }
+
+const train = (wanted: Case, kernels: Kernels) => start(buildArtifacts(classifier(), { ...planOf(wanted), kernels }));
 
 const classIn = (step: number, row: number) => (row + step) % CLASSES;
 
@@ -164,11 +162,7 @@ describe.each(CASES)('%s', (_, wanted, kernels) => {
 describe("ONNX Runtime's own Adam", () => {
   it("goes PyTorch's way for 20 steps, too", async () => {
     const wanted = trajectories.cases[0] as Case;
-    const artifacts = buildArtifacts(classifier(), headOnly('frozen', ADAM_DEFAULTS));
-    const state = await CheckpointState.load(artifacts.checkpoint);
-    const { trainingModel: trainModel, optimizerModel } = artifacts;
-    const session = await TrainingSession.create({ checkpointState: state, trainModel, optimizerModel });
-    open.push(session, state);
+    const { session, state } = await start(buildArtifacts(classifier(), headOnly('frozen', ADAM_DEFAULTS)));
     await session.setLearningRate(wanted.rate);
     const losses: number[] = [];
     for (const step of steps(0, 20)) {

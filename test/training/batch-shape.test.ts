@@ -21,7 +21,7 @@ import { runPasses } from '../../src/training/passes.ts';
 import { pictureSource } from '../../src/training/picture-source.ts';
 import { openTraining, type Training } from '../../src/training/session.ts';
 import type { UpdatePart } from '../../src/training/stepper.ts';
-import { openWorkshop, passOptions, pictureOptions, TINY, type Workshop } from './workshop.ts';
+import { collect, openWorkshop, passOptions, pictureOptions, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 /** 24 pictures to train on, 6 to test on. */
@@ -35,13 +35,6 @@ afterAll(() => workshop.remove());
 const model = buildResNet(TINY);
 const sourceOf = (batchSize: number, constantShape = true) =>
   pictureSource(dataset, pictureOptions({ batchSize, constantShape }));
-
-async function all(batches: AsyncIterable<FeedBatch>): Promise<FeedBatch[]> {
-  const found: FeedBatch[] = [];
-  // How long they took is not theirs.
-  for await (const batch of batches) found.push({ ...batch, waitMs: 0 });
-  return found;
-}
 
 const rowsOf = (batches: readonly FeedBatch[]) => batches.map(({ feeds }) => feeds['image']?.dims[0]);
 const sizesOf = (batches: readonly FeedBatch[]) => batches.map(({ size }) => size);
@@ -67,7 +60,7 @@ describe('the shape of batches', () => {
 describe('batches of pictures of one shape', () => {
   it('leave out the rest in training, another one in each pass', async () => {
     const source = sourceOf(10);
-    const passes = [await all(source.train(0)), await all(source.train(1))] as const;
+    const passes = [await collect(source.train(0)), await collect(source.train(1))] as const;
     for (const pass of passes) {
       expect([rowsOf(pass), sizesOf(pass)]).toEqual([
         [10, 10],
@@ -81,7 +74,7 @@ describe('batches of pictures of one shape', () => {
 
   it('are filled up in a test', async () => {
     const source = sourceOf(4);
-    const batches = await all(source.test('test'));
+    const batches = await collect(source.test('test'));
     expect([rowsOf(batches), sizesOf(batches), source.testSizes.test]).toEqual([[4, 4], [4, 2], 6]);
     const last = batches[1] as FeedBatch;
     expect([...last.labels.slice(2)]).toEqual([-1n, -1n]);
@@ -93,14 +86,14 @@ describe('batches of pictures of one shape', () => {
 
   it('are as large as a pass that is smaller than one', async () => {
     const source = sourceOf(100);
-    expect([rowsOf(await all(source.train(0))), source.trainSize]).toEqual([[24], 24]);
-    expect(rowsOf(await all(source.test('test')))).toEqual([6]);
+    expect([rowsOf(await collect(source.train(0))), source.trainSize]).toEqual([[24], 24]);
+    expect(rowsOf(await collect(source.test('test')))).toEqual([6]);
   });
 
   it('change nothing where they come out even', async () => {
-    const [one, other] = [await all(sourceOf(6).train(3)), await all(sourceOf(6, false).train(3))];
+    const [one, other] = [await collect(sourceOf(6).train(3)), await collect(sourceOf(6, false).train(3))];
     expect(one).toEqual(other);
-    expect(await all(sourceOf(3).test('test'))).toEqual(await all(sourceOf(3, false).test('test')));
+    expect(await collect(sourceOf(3).test('test'))).toEqual(await collect(sourceOf(3, false).test('test')));
   });
 });
 

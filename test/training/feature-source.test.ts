@@ -18,7 +18,7 @@ import { runPasses } from '../../src/training/passes.ts';
 import { openTraining, trainedValues } from '../../src/training/session.ts';
 import { trainedLike } from '../onnx/tiny-nets.ts';
 import { shared } from '../shared.ts';
-import { openWorkshop, passOptions, TINY, type Workshop } from './workshop.ts';
+import { collect, openWorkshop, passOptions, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 /** 24 pictures to train on, 6 to test on. */
@@ -44,12 +44,6 @@ const base: FeatureOptions = {
 const plan = headOnly('frozen', ADAM_DEFAULTS);
 const CPU = { device: 'cpu', threads: 1 } as const;
 
-async function all(batches: AsyncIterable<FeedBatch>): Promise<FeedBatch[]> {
-  const found: FeedBatch[] = [];
-  for await (const batch of batches) found.push(batch);
-  return found;
-}
-
 const features = ({ feeds }: FeedBatch) => feeds[FEATURES] as Tensor & { data: Float32Array };
 
 async function sourceBy(backbone: Promise<Backbone>, options: Partial<FeatureOptions> = {}): Promise<BatchSource> {
@@ -71,7 +65,7 @@ describe('features by the training library', () => {
   it('are those by onnxruntime-node', async () => {
     const [ours, theirs] = [await sourceBy(libraryBackbone(model, CPU)), await sourceBy(servedBackbone(model, CPU))];
     for (const part of [(source: BatchSource) => source.train(0), (source: BatchSource) => source.test('test')]) {
-      const [one, other] = [await all(part(ours)), await all(part(theirs))];
+      const [one, other] = [await collect(part(ours)), await collect(part(theirs))];
       expect(one.map(({ labels }) => labels)).toEqual(other.map(({ labels }) => labels));
       expect(new Set(joined(one)).size).toBeGreaterThan(100);
       expect(distance(joined(one), joined(other))).toBeLessThan(1e-5);
@@ -138,7 +132,7 @@ describe('batches of features of one shape', () => {
     const free = await sourceBy(watched(rows.free));
     expect(rows).toEqual({ constant: [16, 16, 16], free: [16, 8, 6] });
 
-    const [some, every] = [await all(constant.train(1)), await all(free.train(1))];
+    const [some, every] = [await collect(constant.train(1)), await collect(free.train(1))];
     expect([some, every].map((batches) => batches.map(({ size }) => size))).toEqual([
       [10, 10],
       [10, 10, 4],
@@ -150,7 +144,7 @@ describe('batches of features of one shape', () => {
 
   it('are filled up in a test', async () => {
     const source = await sourceBy(servedBackbone(model, CPU), { constantShape: true, batchSize: 4 });
-    const [first, last] = (await all(source.test('test'))) as [FeedBatch, FeedBatch];
+    const [first, last] = (await collect(source.test('test'))) as [FeedBatch, FeedBatch];
     const width = features(first).dims[1] as number;
     expect([features(last).dims, last.size, [...last.labels.slice(2)]]).toEqual([[4, width], 2, [-1n, -1n]]);
     expect(features(last).data.subarray(2 * width)).toEqual(new Float32Array(2 * width));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { buildResNet, encodeModel, type ResNetOptions } from '../../onnx/index.ts';
 import { imageTransform } from '../../src/data/index.ts';
+import type { FeedBatch } from '../../src/training/batch-source.ts';
 import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
 import type { PassOptions } from '../../src/training/passes.ts';
 import type { PictureSourceOptions } from '../../src/training/picture-source.ts';
@@ -89,4 +90,11 @@ export function pictureOptions(changes: Partial<PictureSourceOptions>): PictureS
     constantShape: false,
     ...changes,
   };
+}
+
+/** All of some batches. How long they took is not theirs. */
+export async function collect(batches: AsyncIterable<FeedBatch>): Promise<FeedBatch[]> {
+  const found: FeedBatch[] = [];
+  for await (const batch of batches) found.push({ ...batch, waitMs: 0 });
+  return found;
 }
