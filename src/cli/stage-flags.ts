@@ -3,6 +3,7 @@ import { OrtuneError } from '../errors.ts';
 import { loadRecipe, type Recipe } from '../recipes/index.ts';
 import { parseBatchNorm } from '../training/batch-norm.ts';
 import type { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { sideOf } from '../training/test-size.ts';
 import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 
@@ -62,8 +63,11 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
       describe: 'Crop and mirror training pictures at random',
     },
     ...AUGMENT_FLAGS,
-    'test-size': { type: 'number', describe: "Side of the test's square, in pixels; the network's by default" },
-    'test-resize': { type: 'number', describe: 'Short side that it is cut from; 256/224 of it by default' },
+    'test-size': {
+      type: 'string',
+      describe: "Side of the test's square: pixels, or a share of the network's, as 125%; the network's by default",
+    },
+    'test-resize': { type: 'string', describe: 'Short side that it is cut from; 256/224 of it by default' },
     'test-flip': { type: 'boolean', describe: 'Test by the mean over a picture and its mirror image' },
     test: {
       choices: ['each', 'end', 'never'] as const,
@@ -112,8 +116,8 @@ export interface StageArguments extends CudaArguments, AugmentArguments {
   bn: string[] | undefined;
   labelSmoothing: number | undefined;
   augment: boolean | undefined;
-  testSize: number | undefined;
-  testResize: number | undefined;
+  testSize: string | undefined;
+  testResize: string | undefined;
   testFlip: boolean | undefined;
   test: keyof typeof TEST | undefined;
   watch: 'test' | 'valid' | undefined;
@@ -152,8 +156,8 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     batchNorm: args.bn && parseBatchNorm(args.bn),
     labelSmoothing: args.labelSmoothing,
     augment: augmentOf(args, planned.augment),
-    testSize: args.testSize,
-    testResize: args.testResize,
+    testSize: args.testSize === undefined ? undefined : sideOf(args.testSize),
+    testResize: args.testResize === undefined ? undefined : sideOf(args.testResize),
     testFlip: args.testFlip,
     test: args.test && TEST[args.test],
     watch: args.watch,

@@ -54,6 +54,14 @@ function warmUp() {
   };
 }
 
+/** What `Side` says. */
+function side() {
+  const share = z.templateLiteral([z.number(), '%']);
+  return z.union([whole({ from: 32 }), share], {
+    error: "pixels from 32 up, or a share of the network's size, such as 125%",
+  });
+}
+
 const range = (least: number, most: number) => {
   const expected = 'a least and a greatest value, such as [0.5, 1]';
   const one = number({ above: least, to: most });
@@ -111,8 +119,8 @@ const stage = {
     .exactOptional()
     .describe('Whether each pass is followed by a test; end: only the result is tested'),
   watch: choice('test', 'valid').exactOptional().describe('Part that passes are tested on and compared by'),
-  testSize: whole({ from: 32 }).exactOptional().describe("Side of the test's square, in pixels"),
-  testResize: whole({ from: 32 }).exactOptional().describe('Length of the short side that it is cut from'),
+  testSize: side().exactOptional().describe("Side of the test's square"),
+  testResize: side().exactOptional().describe('Length of the short side that it is cut from'),
   testFlip: flag().exactOptional().describe('Tests by the mean over a picture and its mirror image'),
   testMean: choice('pictures', 'batches')
     .exactOptional()

@@ -8,9 +8,10 @@ import type { DeviceChoice } from './device.ts';
 import type { Emit } from './events.ts';
 import type { PassSettings } from './passes.ts';
 import type { PlanSettings } from './plan.ts';
+import { checkTestSizes, type Side, type TestSizes } from './test-size.ts';
 
 /** What both stages take. */
-export interface StageOptions extends Partial<PassSettings> {
+export interface StageOptions extends Partial<PassSettings>, TestSizes {
   /** Folder or CSV file of the data set. */
   readonly data: string;
   /** `tutorial`, `official` or `ratio:R`; the data set's own by default. */
@@ -22,10 +23,6 @@ export interface StageOptions extends Partial<PassSettings> {
   /** A new random order in each pass; else that of the data set. */
   readonly shuffle?: boolean;
   readonly labelSmoothing?: number;
-  /** Side of the square that is tested, in pixels; that of the network by default. */
-  readonly testSize?: number;
-  /** Length of the short side that this is cut from; by default the usual ratio of 256 to 224. */
-  readonly testResize?: number;
   /** Tests by the mean over a picture and its mirror image. */
   readonly testFlip?: boolean;
   /** Seed of the order, the crops and the split. */
@@ -115,9 +112,6 @@ export const FINETUNE_DEFAULTS = {
   out: 'models/infer_model',
 } as const;
 
-/** Of a square that is tested, in pixels: a batch of larger ones fills the memory. */
-const LARGEST_SIDE = 1024;
-
 /** Checks the numbers that a user may set. @throws OrtuneError `OPTION` */
 export function checkStageOptions(options: {
   passes: number;
@@ -134,8 +128,8 @@ export function checkStageOptions(options: {
   watch: 'test' | 'valid';
   keep: 'last' | 'best';
   earlyStopping?: { readonly patience: number };
-  testSize?: number;
-  testResize?: number;
+  testSize?: Side;
+  testResize?: Side;
 }): void {
   const fail = (name: string, expected: string, received: unknown): never => {
     throw new OrtuneError('OPTION', `${name}: expected ${expected}, received ${String(received)}`);
@@ -160,15 +154,12 @@ export function checkStageOptions(options: {
   }
   schedule(options.schedule);
   if (typeof options.augment === 'object') checkAugmentation(options.augment);
-  const { test, watch, keep, earlyStopping, testSize, testResize } = options;
+  const { test, watch, keep, earlyStopping } = options;
   if (test !== true && (keep === 'best' || watch === 'valid' || earlyStopping)) {
     fail('test', 'a test after each pass, by which passes are compared', test === 'end' ? 'end' : 'never');
   }
-  if (testSize !== undefined && !(testSize >= 32 && testSize <= LARGEST_SIDE && testSize % 32 === 0)) {
-    fail('test-size', `a multiple of 32 from 32 to ${LARGEST_SIDE}`, testSize);
-  }
   if (earlyStopping) whole('patience', earlyStopping.patience, 1);
-  if (testResize !== undefined) whole('test-resize', testResize, testSize ?? 32, 4 * LARGEST_SIDE);
+  checkTestSizes(options);
 }
 
 /** The options by the names of their flags. */

@@ -7,12 +7,10 @@ import {
   type Dataset,
   DecodedCache,
   type ImageTransform,
-  imageTransform,
   mirrorImages,
   nameOf,
   pictureCount,
 } from '../data/index.ts';
-import { OrtuneError } from '../errors.ts';
 import type { Tensor } from '../runtime/index.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
 import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
@@ -101,18 +99,3 @@ function mirrored(feeds: Feeds): Feeds {
 }
 
 export const testSizesOf = ({ test, valid }: Dataset) => ({ test: test.length, valid: valid.length });
-
-/** The sizes that a stage tests at. @throws OrtuneError `OPTION` */
-export function testTransformOf(
-  imageSize: number,
-  options: { testSize?: number; testResize?: number },
-): ImageTransform {
-  const usual = imageTransform(options.testSize ?? imageSize);
-  if (options.testResize !== undefined && options.testResize < usual.imageSize) {
-    throw new OrtuneError(
-      'OPTION',
-      `test-resize: expected a short side that the test's square of ${usual.imageSize} fits in, received ${options.testResize}`,
-    );
-  }
-  return { ...usual, resizeSize: options.testResize ?? usual.resizeSize };
-}

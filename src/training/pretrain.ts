@@ -22,12 +22,13 @@ import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
 import type { PassResult } from './passes.ts';
-import { mixes, testTransformOf } from './picture-source.ts';
+import { mixes } from './picture-source.ts';
 import { checkLabelSmoothing } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { saveRecord } from './save.ts';
 import { needsConstantShape, sessionDevice } from './session.ts';
 import { requireFiniteValues } from './test-pass.ts';
+import { testTransformOf } from './test-size.ts';
 
 /** What a stage leaves. */
 export interface StageResult {

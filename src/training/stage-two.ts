@@ -17,11 +17,12 @@ import type { Emit } from './events.ts';
 import { chooseKernels } from './kernels.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { parentOf, RUN_FILE } from './output-folder.ts';
-import { mixes, pictureSource, testTransformOf } from './picture-source.ts';
+import { mixes, pictureSource } from './picture-source.ts';
 import { planOf } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { LABELS_FILE } from './save.ts';
 import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
+import { testTransformOf } from './test-size.ts';
 
 const settingsOf = ({ onEvent: _, signal: __, ...given }: FinetuneOptions) => ({ ...FINETUNE_DEFAULTS, ...given });
 
