@@ -1,3 +1,4 @@
+import { toChannelsLast } from './channels-last.ts';
 import { checkArtifacts } from './check.ts';
 import { encodeCheckpoint } from './checkpoint.ts';
 import { encodeModel } from './encode.ts';
@@ -8,7 +9,8 @@ import { addLossScale, addUnscaled, OVERFLOW } from './loss-scale.ts';
 import { toMixedPrecision } from './mixed-precision.ts';
 import type { Graph, Initializer, Model } from './model.ts';
 import { averageOf, bufferOf, flagOf, RESET_FLAG } from './names.ts';
-import { type Kernels, ORTUNE } from './native-update.ts';
+import { LAYER_MAPS } from './native-layers.ts';
+import { type Kernels, NATIVE_STATE, ORTUNE } from './native-update.ts';
 import { type AdamOptions, buildOptimizer } from './optimizer.ts';
 import { affineParameters, type BatchNormMode, parametersOf, runningStatistics } from './parameters.ts';
 import { HEAD_PARAMETERS, LOGITS } from './resnet.ts';
@@ -38,6 +40,12 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
    * checkpoint, its names and the eval model are the same.
    */
   readonly kernels?: Kernels;
+  /**
+   * The same of convolutions, BatchNorms and pooling, in the training model alone. These round otherwise than ONNX Runtime's.
+   */
+  readonly layers?: Kernels;
+  /** With native layers: whether convolutions do without Winograd's algorithm, which is faster and rounds a little more. */
+  readonly exact?: boolean;
 }
 
 /** The four files of ONNX Runtime's training API, as bytes. */
@@ -88,7 +96,7 @@ export function buildArtifacts<Chosen extends Optimizer>(
   plan: TrainingPlan<Chosen>,
   evaluated: Model = model,
 ): Artifacts<Chosen> {
-  if (plan.kernels === 'native' && plan.precision === 'fp16') {
+  if ((plan.kernels === 'native' || plan.layers === 'native') && plan.precision === 'fp16') {
     throw new Error('native kernels run on the CPU, half precision on CUDA: a plan cannot have both');
   }
   const forward = extract(model, [], [LOGITS]).graph;
@@ -112,8 +120,9 @@ export function buildArtifacts<Chosen extends Optimizer>(
   const update = updateOf(plan);
   const optimizerModel = 'algorithm' in plan.optimizer ? undefined : encodeModel(buildOptimizer(plan.optimizer));
   const state = update ? optimizerState(trainable, update) : [];
-  const native = update !== undefined && plan.kernels === 'native';
-  const opsets = new Map([...model.opsets, [MICROSOFT, 1] as const, ...(native ? [[ORTUNE, 1] as const] : [])]);
+  const native = nativeOperators(plan);
+  const domains = native.size > 0 ? [MICROSOFT, ORTUNE] : [MICROSOFT];
+  const opsets = new Map([...model.opsets, ...domains.map((domain) => [domain, 1] as const)]);
 
   const inputs = [...parameters, ...state];
   const training = { graph: trainingGraph(forward, inputs, constants, trainable, plan), opsets, metadata: new Map() };
@@ -161,13 +170,7 @@ function trainingGraph(
   plan: TrainingPlan<Optimizer>,
 ): Graph {
   const half = plan.precision === 'fp16';
-  const { graph, nodes } = begin(
-    'training',
-    half ? toMixedPrecision(forward, liveOf(plan)) : forward,
-    parameters,
-    constants,
-    plan.loss,
-  );
+  const { graph, nodes } = begin('training', trainedForm(forward, plan), parameters, constants, plan.loss);
   for (const { name, type, dims } of trainable) graph.input({ name: bufferOf(name), type, dims });
   graph.input(tensor(RESET_FLAG, 'bool', 1));
 
@@ -176,7 +179,7 @@ function trainingGraph(
     ? addUpdateInputs(graph, update)
     : graph.constant('loss_gradient', Float32Array.of(1), []);
   const start = half ? addLossScale(graph, lossGradient) : lossGradient;
-  const computed = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), start);
+  const { computed, accumulated: alone } = addTrainingStep(graph, nodes, plan.trainable, liveOf(plan), start);
   const { gradients, finite } = half ? addUnscaled(graph, computed) : { gradients: computed };
   graph.output(LOSS);
   graph.output(LOGITS);
@@ -184,7 +187,7 @@ function trainingGraph(
   const accumulated = trainable.map(({ name }) => {
     const inputs = [bufferOf(name), gradients.get(name) as string, RESET_FLAG];
     const done = tensor(flagOf(name), 'bool', 1);
-    return graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT });
+    return alone.get(name) ?? graph.add('InPlaceAccumulatorV2', inputs, done, { domain: MICROSOFT });
   });
   for (const done of accumulated) graph.output(done);
   if (update) {
@@ -193,6 +196,21 @@ function trainingGraph(
     graph.output(addUpdate(graph, trainable, buffers, required, update, plan.kernels));
   }
   return graph.build();
+}
+
+/** The forward pass as it is trained: with the operators and in the precision of the plan. */
+function trainedForm(forward: Graph, plan: TrainingPlan<Optimizer>): Graph {
+  const isLive = liveOf(plan);
+  if (plan.layers === 'native') return toChannelsLast(forward, { isLive, exact: plan.exact ?? false });
+  return plan.precision === 'fp16' ? toMixedPrecision(forward, isLive) : forward;
+}
+
+/** Those of ortune's operators that a plan has a use for. */
+export function nativeOperators(plan: TrainingPlan<Optimizer>): Set<string> {
+  return new Set([
+    ...(updateOf(plan) && plan.kernels === 'native' ? Object.keys(NATIVE_STATE) : []),
+    ...(plan.layers === 'native' ? Object.keys(LAYER_MAPS) : []),
+  ]);
 }
 
 /** The running statistics that a plan's training moves. */

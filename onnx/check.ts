@@ -1,35 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
-import { MICROSOFT } from './graph.ts';
+import { LAYER_RULES } from './check-layers.ts';
+import { madeBeforeRead, readBeforeWritten } from './check-order.ts';
+import {
+  accumulations,
+  complete,
+  isNative,
+  liveBatchNorms,
+  makersOf,
+  nameOf,
+  ofOp,
+  type Purpose,
+  type Rule,
+  repeated,
+  type Subject,
+  sameShape,
+  withBranches,
+  writesOf,
+} from './check-subject.ts';
 import { LOSS_SCALE, OVERFLOW } from './loss-scale.ts';
-import type { Attribute, Graph, Model, Node, ValueInfo } from './model.ts';
+import type { Graph, Model, Node, ValueInfo } from './model.ts';
 import { BUFFER_ENDING, bufferOf, FLAG_ENDING, RESET_FLAG, stateOf } from './names.ts';
-import { NATIVE_STATE, ORTUNE } from './native-update.ts';
+import { NATIVE_STATE } from './native-update.ts';
 import { UPDATE_INPUTS } from './update.ts';
-
-/** What a pair of models was built for. */
-export interface Purpose {
-  /** Names of the trained parameters. */
-  readonly trainable: ReadonlySet<string>;
-  /** Names of all that lies in the checkpoint: what is trained, and what merely moves. */
-  readonly parameters: ReadonlySet<string>;
-  /** Whether a BatchNorm, by its node's name, trains on the batch's statistics. */
-  readonly isLive: (batchNorm: string) => boolean;
-  /** Whether it may have operators of ortune's own, for a session on the CPU. */
-  readonly native: boolean;
-}
-
-interface Subject extends Purpose {
-  readonly training: Graph;
-  readonly evaluation: Graph;
-  readonly opsets: readonly number[];
-  /** Type and shape of the training graph's tensors. */
-  readonly values: ReadonlyMap<string, ValueInfo>;
-  /** The training graph's node that makes a tensor. */
-  readonly makers: ReadonlyMap<string, Node>;
-}
-
-/** Finds what breaks a rule: each complaint names the node or the tensor. */
-type Rule = (subject: Subject) => Iterable<string>;
 
 /** By these endings ONNX Runtime takes an input for a gradient's buffer, and keeps an output from the caller. */
 const GRADIENT_ENDINGS = [BUFFER_ENDING, FLAG_ENDING, '_grad'];
@@ -46,10 +38,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     for (const graph of [training, evaluation].flatMap(withBranches)) yield* repeated(graph.nodes.map(nameOf));
   },
 
-  'every tensor is made once, and before it is read': function* ({ training, evaluation }) {
-    yield* outOfOrder(training, new Set());
-    yield* outOfOrder(evaluation, new Set());
-  },
+  'every tensor is made once, and before it is read': madeBeforeRead,
 
   'evaluation has the parameters of training, in their order': function* ({ training, evaluation, parameters }) {
     // The library pairs them by position alone.
@@ -67,9 +56,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   "only gradients have gradients' names": function* ({ training, evaluation, trainable, makers }) {
     const ends = ({ name }: ValueInfo) => GRADIENT_ENDINGS.some((ending) => name.endsWith(ending));
     const taken = new Set([RESET_FLAG, ...[...trainable].map(bufferOf)]);
+    const accumulators = new Set<unknown>(accumulations(training).map(({ node }) => node));
     for (const { name } of training.inputs.filter(ends)) if (!taken.has(name)) yield `input '${name}'`;
     for (const { name } of training.outputs.filter(ends)) {
-      if (makers.get(name)?.op !== 'InPlaceAccumulatorV2') yield `output '${name}'`;
+      if (!accumulators.has(makers.get(name))) yield `output '${name}'`;
     }
     for (const { name } of [...evaluation.inputs, ...evaluation.outputs].filter(ends)) yield `evaluation's '${name}'`;
   },
@@ -85,14 +75,13 @@ const RULES: Readonly<Record<string, Rule>> = {
     const { training, trainable, values } = subject;
     const flag = training.inputs.find(({ name }) => name === RESET_FLAG);
     if (flag?.type !== 'bool' || !isDeepStrictEqual(flag.dims, [1])) yield `no input '${RESET_FLAG}' bool [1]`;
-    const accumulators = training.nodes.filter(({ op }) => op === 'InPlaceAccumulatorV2');
-    const filled = accumulators.map(({ inputs }) => inputs[0] as string);
-    yield* repeated(filled);
-    const all = new Set(filled);
+    const filled = accumulations(training);
+    yield* repeated(filled.map(({ buffer }) => buffer));
+    const all = new Set(filled.map(({ buffer }) => buffer));
     for (const name of trainable) if (!all.has(bufferOf(name))) yield `buffer '${bufferOf(name)}'`;
-    for (const { name, inputs } of accumulators) {
-      const [buffer = '', gradient = '', reset] = inputs;
-      if (reset !== RESET_FLAG || !sameShape(values, buffer, gradient)) yield `node '${name}'`;
+    for (const { node, reset } of filled) if (reset !== RESET_FLAG) yield `node '${node.name}'`;
+    for (const { name, inputs } of ofOp(training, 'InPlaceAccumulatorV2')) {
+      if (!sameShape(values, inputs[0] ?? '', inputs[1] ?? '')) yield `node '${name}'`;
     }
   },
 
@@ -107,7 +96,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 
   'BatchNorm is live where the plan says so, and nowhere else': function* ({ training, evaluation, isLive }) {
     for (const { name } of ofOp(evaluation, 'BatchNormInternal')) yield `evaluation's node '${name}'`;
-    const live = new Set(ofOp(training, 'BatchNormInternal').map(nameOf));
+    const live = new Set(liveBatchNorms(training).map(nameOf));
     for (const { name } of ofOp(evaluation, 'BatchNormalization')) {
       if (live.has(name) !== isLive(name)) yield `node '${name}' is ${live.has(name) ? 'live' : 'frozen'}`;
     }
@@ -118,13 +107,17 @@ const RULES: Readonly<Record<string, Rule>> = {
 
   // The kernel writes over them: what is no input of the checkpoint's would be lost, or a constant changed.
   "live BatchNorm's statistics lie in the checkpoint": function* ({ training, parameters, trainable }) {
-    for (const { name, inputs } of ofOp(training, 'BatchNormInternal')) {
+    for (const { name, inputs } of liveBatchNorms(training)) {
       for (const statistic of inputs.slice(3, 5)) {
         if (!parameters.has(statistic) || trainable.has(statistic) || training.initializers.has(statistic)) {
           yield `'${statistic}' of node '${name}'`;
         }
       }
     }
+  },
+
+  'no two BatchNorms move the same statistics': function* ({ training }) {
+    yield* repeated(liveBatchNorms(training).flatMap(({ inputs }) => inputs.slice(3, 5)));
   },
 
   'live BatchNorm and its gradient belong together and omit no output': function* ({ training, makers }) {
@@ -144,7 +137,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   // Kernels allocate by these shapes; a dimension that is unknown crashes them.
   'gradients have a type and, but for the batch, lengths': function* ({ training, values }) {
     for (const { domain, name, inputs, outputs } of training.nodes) {
-      if (domain !== MICROSOFT) continue;
+      if (domain === '') continue;
       for (const tensor of [...inputs, ...outputs]) {
         const known = values
           .get(tensor)
@@ -167,29 +160,29 @@ const RULES: Readonly<Record<string, Rule>> = {
     }
   },
 
+  // No other ONNX Runtime knows them, and none of CUDA.
+  "operators of ortune's own are where they may be": function* ({ training, evaluation, native }) {
+    const nodes = (graph: Graph) => withBranches(graph).flatMap(({ nodes }) => nodes.filter(isNative));
+    const strays = [...nodes(training).filter(({ op }) => !native.has(op)), ...nodes(evaluation)];
+    for (const { name, op } of strays) yield `node '${name}' (${op})`;
+  },
+
   'an update in the graph moves every trained parameter': function* ({ training, trainable }) {
     if (!training.inputs.some(({ name }) => name === UPDATE_INPUTS.update)) return;
     const moved = new Set(ofOp(training, 'If').flatMap(writesOf));
     for (const name of trainable) if (!moved.has(name)) yield `parameter '${name}'`;
   },
 
-  // No other ONNX Runtime knows them, and none of CUDA.
-  "operators of ortune's own are where they may be": function* ({ training, evaluation, native }) {
-    const graphs = [...(native ? [] : withBranches(training)), ...withBranches(evaluation)];
-    for (const { name, op } of graphs.flatMap(({ nodes }) => nodes.filter(isNative))) yield `node '${name}' (${op})`;
-  },
-
   // The kernel would write over whatever it is given of the right shape.
   'a native update is of one parameter, with its own gradient and state': function* (subject) {
     const { training, trainable, parameters, values } = subject;
-    const nodes = withBranches(training).flatMap(({ nodes }) => nodes.filter(isNative));
+    const isUpdate = (node: Node) => isNative(node) && node.op in NATIVE_STATE;
+    const nodes = withBranches(training).flatMap(({ nodes }) => nodes.filter(isUpdate));
     yield* repeated(nodes.map(({ inputs }) => inputs[0] as string));
     for (const { name, op, inputs } of nodes) {
       const [parameter = '', gradient] = inputs;
-      const state = NATIVE_STATE[op];
-      if (!state) yield `node '${name}' (${op})`;
       if (!trainable.has(parameter) || gradient !== bufferOf(parameter)) yield `node '${name}'`;
-      for (const [input, slot] of state ?? []) {
+      for (const [input, slot] of NATIVE_STATE[op] ?? []) {
         const tensor = inputs[input] ?? '';
         if (tensor === '') continue;
         const own = tensor === stateOf(parameter, slot) && parameters.has(tensor);
@@ -198,9 +191,9 @@ const RULES: Readonly<Record<string, Rule>> = {
     }
   },
 
-  'what is written in place is read before, a gradient after': function* ({ training }) {
-    for (const graph of withBranches(training)) yield* races(graph);
-  },
+  ...LAYER_RULES,
+
+  'what is written in place is read before, a gradient after': readBeforeWritten,
 };
 
 /**
@@ -227,102 +220,4 @@ export function checkArtifacts(training: Model, evaluation: Model, purpose: Purp
   for (const [rule, broken] of Object.entries(RULES)) {
     for (const complaint of broken(subject)) throw new Error(`wrong training graph: ${rule}: ${complaint}`);
   }
-}
-
-const nameOf = ({ name }: { readonly name: string }) => name;
-const isNative = ({ domain }: Node) => domain === ORTUNE;
-const ofOp = ({ nodes }: Graph, wanted: string) => nodes.filter(({ op }) => op === wanted);
-const complete = (outputs: readonly string[], count: number) => outputs.length === count && !outputs.includes('');
-const makersOf = ({ nodes }: Graph) => new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node])));
-
-function sameShape(values: Subject['values'], left: string, right: string): boolean {
-  const [one, other] = [values.get(left), values.get(right)];
-  return one !== undefined && one.type === other?.type && isDeepStrictEqual(one.dims, other.dims);
-}
-
-function* repeated(names: readonly string[]): Generator<string> {
-  const seen = new Set<string>();
-  for (const name of names) {
-    if (name !== '' && seen.has(name)) yield `'${name}' comes twice`;
-    seen.add(name);
-  }
-}
-
-function branchesOf({ op, attributes }: Node): Graph[] {
-  if (op !== 'If') return [];
-  const isGraph = (attribute: Attribute) => attribute.kind === 'graph';
-  return Object.values(attributes)
-    .filter(isGraph)
-    .map(({ value }) => value);
-}
-
-function withBranches(graph: Graph): Graph[] {
-  return [graph, ...graph.nodes.flatMap(branchesOf).flatMap(withBranches)];
-}
-
-/** Tensors that a node reads, those of the graph around its branches among them. */
-function readsOf(node: Node): readonly string[] {
-  const branches = branchesOf(node);
-  return branches.length === 0
-    ? node.inputs
-    : [...node.inputs, ...branches.flatMap(({ nodes }) => nodes.flatMap(readsOf))];
-}
-
-/** Tensors that a node changes in place. */
-function writesOf(node: Node): string[] {
-  if (node.op === 'InPlaceAccumulatorV2') return node.inputs.slice(0, 1);
-  if (node.op === 'BatchNormInternal') return node.inputs.slice(3, 5);
-  if (isNative(node)) {
-    const written = new Set([0, ...(NATIVE_STATE[node.op] ?? []).map(([input]) => input)]);
-    return node.inputs.filter((tensor, input) => written.has(input) && tensor !== '');
-  }
-  return branchesOf(node).flatMap(({ nodes }) => nodes.flatMap(writesOf));
-}
-
-function* outOfOrder(graph: Graph, around: ReadonlySet<string>): Generator<string> {
-  const known = new Set([...around, ...graph.inputs.map(nameOf), ...graph.initializers.keys(), '']);
-  for (const node of graph.nodes) {
-    for (const input of node.inputs) if (!known.has(input)) yield `node '${node.name}' reads '${input}'`;
-    for (const branch of branchesOf(node)) yield* outOfOrder(branch, known);
-    for (const output of node.outputs) {
-      if (output !== '' && known.has(output)) yield `node '${node.name}' makes '${output}' again`;
-      known.add(output);
-    }
-  }
-  for (const { name } of graph.outputs) if (!known.has(name)) yield `output '${name}' of '${graph.name}'`;
-}
-
-/** The runtime orders nodes by the tensors they pass on, of which a write in place is none. */
-function* races(graph: Graph): Generator<string> {
-  const writers = new Map(graph.nodes.flatMap((node) => writesOf(node).map((tensor) => [tensor, node])));
-  const earlier = new Map<Node, Set<Node>>();
-  const order = (first: Node, then: Node) => earlier.set(then, (earlier.get(then) ?? new Set()).add(first));
-  for (const reader of graph.nodes) {
-    for (const tensor of readsOf(reader)) {
-      const writer = writers.get(tensor);
-      if (!writer || reader === writer) continue;
-      if (tensor.endsWith(BUFFER_ENDING)) order(writer, reader);
-      else order(reader, writer);
-    }
-  }
-  const makers = makersOf(graph);
-  for (const [node, wanted] of earlier) {
-    for (const other of missedOnTheWay(node, wanted, makers))
-      yield `node '${node.name}' does not wait for '${other.name}'`;
-  }
-}
-
-/** Those of some nodes that a node does not depend on; breadth first, as they are mostly near. */
-function missedOnTheWay(node: Node, wanted: ReadonlySet<Node>, makers: ReadonlyMap<string, Node>): Set<Node> {
-  const missed = new Set(wanted);
-  const reached = new Set([node]);
-  for (const at of reached) {
-    missed.delete(at);
-    if (missed.size === 0) break;
-    for (const input of readsOf(at)) {
-      const maker = makers.get(input);
-      if (maker) reached.add(maker);
-    }
-  }
-  return missed;
 }

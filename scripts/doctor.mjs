@@ -6,17 +6,18 @@
 import './setup/node-version.mjs'; // first: an old Node may not even read the others
 import { existsSync } from 'node:fs';
 import os from 'node:os'; // whole: an old Node lacks some names, and would fail on them before it is refused
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { addonIsCurrent } from './setup/addon.mjs';
 import { findNvidiaDriver } from './setup/choice.mjs';
 import { runCommand } from './setup/command.mjs';
 import { describeGaps, findCudaGaps } from './setup/cuda.mjs';
 import { CommandFailed } from './setup/errors.mjs';
-import { readJson, sha256File } from './setup/files.mjs';
-import { readManifest } from './setup/library.mjs';
+import { readJson } from './setup/files.mjs';
 import { minimumNode } from './setup/node-version.mjs';
+import { stockKernels } from './setup/onednn.mjs';
 import { packagesAreCurrent } from './setup/packages.mjs';
 import { addonPath, currentPath, root, runtimeFolder } from './setup/paths.mjs';
+import { damagedFiles, readManifest } from './setup/pinned.mjs';
 import { probeLibrary } from './setup/probe.mjs';
 
 const setup = 'run `npm run setup`';
@@ -34,7 +35,10 @@ function problem(name, text) {
 /** @param {unknown} error */
 const reasonOf = (error) => (error instanceof CommandFailed ? error.reason : String(error));
 
-/** @typedef {{ library: string, variant: string, version: string, source: string, sha256: string }} Current `current.json` */
+/**
+ * @typedef {{ library: string, variant: string, version: string, source: string, sha256: string,
+ *   kernels?: import('./setup/onednn.mjs').Kernels }} Current `current.json`
+ */
 
 function checkPackages() {
   if (packagesAreCurrent()) ok('packages', 'as in package-lock.json');
@@ -68,14 +72,10 @@ function checkLibrary() {
     return undefined;
   }
   const path = join(runtimeFolder, current.library);
-  const damaged = Object.entries(
-    readManifest(current.variant)?.files ?? { [current.library]: { sha256: current.sha256 } },
-  )
-    .filter(([name, { sha256 }]) => {
-      const file = join(runtimeFolder, current.variant, name);
-      return !existsSync(file) || sha256File(file) !== sha256;
-    })
-    .map(([name]) => name);
+  const damaged = damagedFiles(
+    current.variant,
+    readManifest(current.variant)?.files ?? { [basename(path)]: { size: 0, sha256: current.sha256 } },
+  );
   const from = current.source === 'maven' ? 'from Maven' : `copied from ${current.source}`;
   if (damaged.length === 0)
     ok('library', `${relative(root, path)}, ONNX Runtime ${current.version} ${from}, checksums right`);
@@ -105,6 +105,45 @@ async function checkTraining(current) {
   } catch (error) {
     problem('training', `the library does not load: ${reasonOf(error)}`);
     return [];
+  }
+}
+
+/**
+ * oneDNN is optional: where there is none, training goes on without it; a damaged one would be loaded, and is a problem.
+ * @param {Current | undefined} current @param {boolean} libraryLoads
+ */
+async function checkKernels(current, libraryLoads) {
+  const kernels = current?.kernels;
+  if (kernels === undefined) return note('oneDNN', `not set up, ${stockKernels}: ${setup}`);
+  if ('absent' in kernels) {
+    const reasons = {
+      off: 'left out, as ORTUNE_ONEDNN=0 asked; ORTUNE_ONEDNN=1 npm run setup takes it',
+      unavailable: `none is pinned for ${process.platform}-${process.arch}`,
+      failed: `not there (${'reason' in kernels ? kernels.reason : ''}); \`npm run setup\` tries again`,
+    };
+    return note('oneDNN', `${reasons[kernels.absent]}; ${stockKernels}`);
+  }
+  const path = join(runtimeFolder, kernels.library);
+  const folder = dirname(kernels.library);
+  const damaged = damagedFiles(
+    folder,
+    readManifest(folder)?.files ?? { [basename(path)]: { size: 0, sha256: kernels.sha256 } },
+  );
+  if (damaged.length > 0) {
+    const remedy = `delete ${relative(root, dirname(path))}, then ${setup}`;
+    const tell = existsSync(path) ? problem : note;
+    return tell('oneDNN', `${damaged.join(', ')} missing or changed since setup (SHA-256 differs): ${remedy}`);
+  }
+  const place = `${relative(root, path)}, from Maven, checksums right`;
+  if (!libraryLoads) return ok('oneDNN', `${place}; not loaded, as the training library does not load`);
+  try {
+    const loaded = (await probeLibrary(join(runtimeFolder, current?.library ?? ''), { kernels: path })).kernels;
+    ok('oneDNN', loaded === undefined ? place : `${place}; ${loaded.version} loads, on ${loaded.instructionSet}`);
+  } catch (error) {
+    problem(
+      'oneDNN',
+      `${place}, but does not load: ${reasonOf(error)}; to leave it out: ORTUNE_ONEDNN=0 npm run setup`,
+    );
   }
 }
 
@@ -152,7 +191,9 @@ await checkPackage('sharp', problem); // reads the pictures
 await checkPackage('onnxruntime-node', note); // serves the trained model
 checkAddon();
 const current = checkLibrary();
-await checkCuda(current, await checkTraining(current));
+const providers = await checkTraining(current);
+await checkKernels(current, providers.length > 0);
+await checkCuda(current, providers);
 ok('threads', `${os.availableParallelism()}`);
 checkMemory();
 console.log(canTrain ? 'Training can work.' : 'Training cannot work before the problems above are solved.');

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Makes a fresh clone ready: npm packages, native addon, training library. Plain Node, as there is nothing else yet.
+ * Makes a fresh clone ready: npm packages, native addon, training library, oneDNN. Plain Node, as there is nothing else yet.
  *
  * Each step is skipped when it is up to date, and may be stopped anywhere: work is done beside its place and renamed there
  * when it is complete. ONNX Runtime 1.24.1 is pinned because 1.25 does not train on CUDA and its makers have stopped working on
@@ -9,18 +9,19 @@
 import './setup/node-version.mjs'; // first: an old Node may not even read the others
 import { join } from 'node:path';
 import { addonIsCurrent, buildAddon } from './setup/addon.mjs';
-import { chooseLibrary, findNvidiaDriver } from './setup/choice.mjs';
+import { chooseKernels, chooseLibrary, findNvidiaDriver } from './setup/choice.mjs';
 import { watchSignals } from './setup/command.mjs';
 import { Interrupted, SetupError } from './setup/errors.mjs';
 import { readJson, removeLeftovers } from './setup/files.mjs';
 import { libraryIsCurrent, prepareLibrary, variantIsReady } from './setup/library.mjs';
 import { acquireLock } from './setup/lock.mjs';
+import { kernelsAreCurrent, prepareKernels, stockKernels } from './setup/onednn.mjs';
 import { installPackages, packagesAreCurrent } from './setup/packages.mjs';
 import { currentPath, lockPath, nativeFolder, runtimeFolder } from './setup/paths.mjs';
 import { requireTools } from './setup/tools.mjs';
 
-const help = `Makes ortune ready: installs the npm packages, builds the native addon (cargo), fetches the training library (Maven).
-What is up to date is left alone.
+const help = `Makes ortune ready: installs the npm packages, builds the native addon (cargo), fetches the training library and
+oneDNN (Maven). What is up to date is left alone.
 
   npm run setup [-- OPTION]        or        node scripts/setup.mjs [OPTION]
 
@@ -31,8 +32,10 @@ What is up to date is left alone.
 
   ORTUNE_ORT_LIBRARY=/path/to/libonnxruntime.so.1.24.1
              use this build of ONNX Runtime, with the training API, instead of the pinned one
+  ORTUNE_ONEDNN=0
+             leave out oneDNN, whose kernels train faster on the CPU (Linux on x64 only); ORTUNE_ONEDNN=1 takes it again
 
---cuda, --cpu and ORTUNE_ORT_LIBRARY are remembered until another of them is given.
+--cuda, --cpu and ORTUNE_ORT_LIBRARY are remembered until another of them is given, ORTUNE_ONEDNN until it is given anew.
 "npm run doctor" tells what works and what does not.`;
 
 /** @param {string[]} args */
@@ -46,6 +49,9 @@ function parseArguments(args) {
   return { flag: flags[0], quiet: args.includes('--quiet'), help: args.includes('--help') };
 }
 
+/** @param {{ title: string, state?: string }} step */
+const tellCurrent = ({ title, state = 'up to date' }) => console.log(`${title}: ${state}`);
+
 async function main() {
   const options = parseArguments(process.argv.slice(2));
   if (options.help) return console.log(help);
@@ -54,16 +60,21 @@ async function main() {
 
   /** @type {import('./setup/choice.mjs').Runtime} */
   const runtime = readJson(join(nativeFolder, 'runtime.json'));
+  const platform = `${process.platform}-${process.arch}`;
+  const current = readJson(currentPath);
   const choice = chooseLibrary({
     runtime,
-    platform: `${process.platform}-${process.arch}`,
+    platform,
     flag: options.flag,
     library: process.env['ORTUNE_ORT_LIBRARY'],
-    current: readJson(currentPath),
+    current,
     findDriver: findNvidiaDriver,
   });
+  const wanted = process.env['ORTUNE_ONEDNN'];
+  const kernels = chooseKernels({ runtime, platform, wanted, current: current?.kernels });
   const libraryTitle = choice.library === undefined ? `${choice.variant} ${runtime.version}` : 'your own';
-  /** @type {{ title: string, doing: string, tool: () => import('./setup/tools.mjs').Tool[], isCurrent: () => boolean, run: () => Promise<void> }[]} */
+  /** @type {{ title: string, doing: string, tool: () => import('./setup/tools.mjs').Tool[], isCurrent: () => boolean,
+   *   state?: string, run: () => Promise<string | void> }[]} `state` is said when nothing is due, what `run` returns when it is done */
   const steps = [
     {
       title: 'packages',
@@ -86,11 +97,19 @@ async function main() {
       isCurrent: () => libraryIsCurrent(runtime, choice),
       run: () => prepareLibrary(runtime, choice),
     },
+    {
+      title: `oneDNN ${runtime.oneDNN.version}`,
+      doing: 'unpacking by Maven',
+      tool: () => [],
+      isCurrent: () => kernelsAreCurrent(runtime, kernels, { retry: !options.quiet }),
+      ...('absent' in kernels && { state: `${kernels.reason}; ${stockKernels}` }),
+      run: () => prepareKernels(runtime, kernels),
+    },
   ];
 
   const due = steps.filter((step) => !step.isCurrent());
   if (due.length === 0) {
-    if (!options.quiet) for (const step of steps) console.log(`${step.title}: up to date`);
+    if (!options.quiet) steps.forEach(tellCurrent);
     return;
   }
   requireTools(due.flatMap((step) => step.tool()));
@@ -102,18 +121,19 @@ async function main() {
     for (const folder of [runtimeFolder, nativeFolder]) removeLeftovers(folder);
     for (const step of steps) {
       if (step.isCurrent()) {
-        if (!options.quiet) console.log(`${step.title}: up to date`);
+        if (!options.quiet) tellCurrent(step);
         continue;
       }
       const start = performance.now();
       const progress = process.stdout.isTTY ? `${step.title}: ${step.doing} ...` : '';
       process.stdout.write(progress);
+      let result;
       try {
-        await step.run();
+        result = await step.run();
       } finally {
         if (progress) process.stdout.write('\r\x1b[2K');
       }
-      console.log(`${step.title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      console.log(`${step.title}: ${result ?? `done in ${((performance.now() - start) / 1000).toFixed(1)} s`}`);
     }
   } finally {
     lock.release();

@@ -13,6 +13,7 @@ mod feeds;
 mod lane;
 mod model_io;
 mod models;
+mod onednn;
 mod operators;
 mod options;
 mod runtime;

@@ -27,6 +27,12 @@ pub struct NativeSessionOptions {
 }
 
 impl NativeSessionOptions {
+    /// Threads of a step: as many as ONNX Runtime would take of itself, unless a number is given.
+    pub fn threads(&self) -> usize {
+        let given = self.intra_op_threads.and_then(|count| usize::try_from(count).ok()).filter(|&count| count > 0);
+        given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
     /// The GPU that the session runs on; `None` on the CPU. ONNX Runtime has checked the number when it is asked for.
     pub fn gpu(&self) -> Option<i32> {
         let device = self.cuda.as_ref()?.get("device_id");

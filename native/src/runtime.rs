@@ -17,6 +17,7 @@ use ort_sys::{
 
 use crate::error::{Failure, Result};
 use crate::lane::Lane;
+use crate::onednn::OneDnn;
 use crate::operators;
 use crate::options::SessionOptions;
 
@@ -189,10 +190,21 @@ pub struct RuntimeInfo {
     pub has_training: bool,
     pub providers: Vec<String>,
     pub custom_operators: Vec<String>,
+    pub kernels: Option<KernelsInfo>,
 }
 
+/// The library of the layers' kernels, where there is one.
+#[napi(object)]
+pub struct KernelsInfo {
+    pub version: String,
+    pub instruction_set: String,
+}
+
+/// `kernels` is the path of oneDNN.
 #[napi]
-pub fn load_runtime(path: String) -> napi::Result<RuntimeInfo> {
+pub fn load_runtime(path: String, kernels: Option<String>) -> napi::Result<RuntimeInfo> {
+    // First: ONNX Runtime is told of its operators once, when it is loaded.
+    let onednn = kernels.map(|kernels| OneDnn::load(Path::new(&kernels))).transpose()?;
     let runtime = Runtime::load(Path::new(&path))?;
     Ok(RuntimeInfo {
         version: runtime.version.clone(),
@@ -200,6 +212,8 @@ pub fn load_runtime(path: String) -> napi::Result<RuntimeInfo> {
         has_training: runtime.training.is_some(),
         providers: runtime.providers()?,
         custom_operators: runtime.operators.map_or_else(Vec::new, |_| operators::names()),
+        kernels: onednn
+            .map(|onednn| KernelsInfo { version: onednn.version(), instruction_set: onednn.instruction_set().into() }),
     })
 }
 

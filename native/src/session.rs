@@ -14,6 +14,7 @@ use crate::cuda::Cuda;
 use crate::error::{Failure, Result};
 use crate::model_io::{Declared, DeclaredTensor, Dimension};
 use crate::models::Models;
+use crate::onednn::OneDnn;
 use crate::options::{NativeSessionOptions, SessionOptions};
 use crate::runtime::{Runtime, c_string, text};
 use crate::tensor::{ElementType, OwnedTensor};
@@ -111,6 +112,10 @@ impl Session {
             ));
         }
         let native = SessionOptions::from_js(runtime, options)?;
+        if let Some(onednn) = OneDnn::loaded() {
+            // Sessions are made and run on their state's lane, whose threads these are.
+            onednn.set_threads(options.threads());
+        }
         let raw = models.open(&state, &native)?;
         state.has_session.store(true, Ordering::Relaxed);
         let mut session = Self {

@@ -1,5 +1,6 @@
 import type { GraphBuilder } from '../graph.ts';
 import type { Node } from '../model.ts';
+import { ORTUNE } from '../native-update.ts';
 import { add } from './add.ts';
 import { frozenBatchNormalization, liveBatchNormalization } from './batch-normalization.ts';
 import { cast } from './cast.ts';
@@ -11,10 +12,14 @@ import { globalAveragePool } from './global-average-pool.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { maxPool } from './max-pool.ts';
 import { mul } from './mul.ts';
+import { nativeBatchNorm } from './native-batch-norm.ts';
+import { nativeConvolution } from './native-convolution.ts';
+import { nativeGlobalAveragePool, nativeMaxPool } from './native-pooling.ts';
 import { reduceSum } from './reduce-sum.ts';
 import { relu } from './relu.ts';
 import type { GradientRule } from './rule.ts';
 import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts';
+import { transpose } from './transpose.ts';
 
 const RULES: Readonly<Record<string, GradientRule>> = {
   Add: add,
@@ -31,7 +36,24 @@ const RULES: Readonly<Record<string, GradientRule>> = {
   ReduceSum: reduceSum,
   Relu: relu,
   SoftmaxCrossEntropyLoss: softmaxCrossEntropyLoss,
+  Transpose: transpose,
 };
+
+/** Of the addon's operators on channels-last maps. */
+const NATIVE_RULES: Readonly<Record<string, GradientRule>> = {
+  BatchNorm: nativeBatchNorm,
+  Convolution: nativeConvolution,
+  GlobalAveragePool: nativeGlobalAveragePool,
+  MaxPool: nativeMaxPool,
+};
+
+/** Where the walk left the gradients of the trained parameters, each in one of the two. */
+export interface Gradients {
+  /** Tensor by parameter. */
+  readonly computed: ReadonlyMap<string, string>;
+  /** By parameter the flag, bool [1], of a node that adds the gradient to its buffer by itself. */
+  readonly accumulated: ReadonlyMap<string, string>;
+}
 
 /**
  * Adds the nodes of a training step to a graph: the forward nodes in the form that training needs, then, for what lies
@@ -41,7 +63,6 @@ const RULES: Readonly<Record<string, GradientRule>> = {
  * @param trainable names of the trained parameters
  * @param isLive whether a BatchNorm, by its node's name, trains on the batch's statistics
  * @param lossGradient tensor that backpropagation starts from, the shape of the loss
- * @returns the gradient's tensor for each trained parameter
  */
 export function addTrainingStep(
   graph: GraphBuilder,
@@ -49,10 +70,12 @@ export function addTrainingStep(
   trainable: ReadonlySet<string>,
   isLive: (batchNorm: string) => boolean,
   lossGradient: string,
-): Map<string, string> {
+): Gradients {
   const needed = new Set(trainable);
-  const ruleOf = (node: Node) =>
-    node.op === 'BatchNormalization' && isLive(node.name) ? liveBatchNormalization : RULES[node.op];
+  const ruleOf = (node: Node) => {
+    if (node.domain === ORTUNE) return NATIVE_RULES[node.op];
+    return node.op === 'BatchNormalization' && isLive(node.name) ? liveBatchNormalization : RULES[node.op];
+  };
 
   for (const node of nodes) {
     const differentiated = node.inputs.some((input) => needed.has(input));
@@ -64,6 +87,9 @@ export function addTrainingStep(
 
   const consumers = countConsumers(nodes, needed);
   const gradients = new Map<string, string[]>();
+  /** How many parts of a tensor's gradient there have been, those taken over among them. */
+  const given = new Map<string, number>();
+  const accumulated = new Map<string, string>();
   const loss = nodes.at(-1)?.outputs[0] as string;
   gradients.set(loss, [lossGradient]);
 
@@ -74,6 +100,7 @@ export function addTrainingStep(
     if (!outputGradient) continue;
     if (!rule) throw new Error(`no gradient rule for operator ${node.op} (node '${node.name}')`);
     const give = (input: string, gradient: string) => {
+      given.set(input, (given.get(input) ?? 0) + 1);
       gradients.set(input, [...(gradients.get(input) ?? []), gradient]);
     };
     rule.backward({
@@ -83,16 +110,20 @@ export function addTrainingStep(
       needs: (input) => needed.has(input),
       gradientOf: (input) => {
         const several = (consumers.get(input) ?? 0) > 1;
-        const name = several ? `${input}_grad_${gradients.get(input)?.length ?? 0}` : `${input}_grad`;
+        const name = several ? `${input}_grad_${given.get(input) ?? 0}` : `${input}_grad`;
         give(input, name);
         return name;
       },
+      takePart: (input) => gradients.get(input)?.pop(),
+      accumulates: (parameter, flag) => accumulated.set(parameter, flag),
       pass: give,
     });
   }
-  return new Map(
-    [...trainable].map((parameter) => [parameter, summed(graph, parameter, gradients) ?? missing(parameter)]),
+  const others = [...trainable].filter((parameter) => !accumulated.has(parameter));
+  const computed = new Map(
+    others.map((parameter) => [parameter, summed(graph, parameter, gradients) ?? missing(parameter)]),
   );
+  return { computed, accumulated };
 }
 
 /** The one gradient of a tensor: where several nodes gave a part, a Sum of them. */

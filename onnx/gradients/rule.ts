@@ -16,6 +16,16 @@ export interface Backward {
    * read gets a gradient from each; the walk sums them.
    */
   gradientOf(input: string): string;
+  /**
+   * Takes over a part of an input's gradient that another reader of it has given, `undefined` where there is none: what the
+   * rule gives by {@link gradientOf} must have this part in it.
+   */
+  takePart(input: string): string | undefined;
+  /**
+   * Says that a node of the rule adds a parameter's gradient to its buffer by itself, where nothing else has a part in it.
+   * @param flag output, bool [1], that tells of it
+   */
+  accumulates(parameter: string, flag: string): void;
   /** Says that a gradient already there is also that of `input`: nothing to compute, as for Add. */
   pass(input: string, gradient: string): void;
 }

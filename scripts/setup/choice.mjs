@@ -1,4 +1,4 @@
-/** Which training library this machine gets, and why. */
+/** Which training library and which oneDNN this machine gets, and why. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,10 +8,12 @@ import { SetupError } from './errors.mjs';
 /**
  * @typedef {{ platform: string, device: 'cpu' | 'cuda', files: Record<string, string> }} Variant
  * @typedef {{ version: string, artifact: string, variants: Record<string, Variant>,
+ *   oneDNN: { version: string, artifact: string, variants: Record<string, { platform: string, files: Record<string, string> }> },
  *   cuda: import('./cuda.mjs').CudaRequirements }} Runtime `native/runtime.json`
  * @typedef {'auto' | 'cpu' | 'cuda' | 'custom'} Wish
  * @typedef {{ wish: Wish, variant: string, reason: string, library?: string }} Choice
  *   `variant` names the folder in native/runtime; `library` is the user's own file, if one was asked for
+ * @typedef {{ variant: string } | { absent: 'off' | 'unavailable', reason: string }} KernelChoice
  */
 
 /**
@@ -98,4 +100,27 @@ export function chooseLibrary({ runtime, platform, flag, library, current, findD
   if (cuda === undefined)
     return { wish, variant: cpu, reason: `CPU: ${named} was found, but no CUDA library is pinned for ${platform}` };
   return { wish, variant: cuda, reason: `CUDA, as ${named} was found` };
+}
+
+/**
+ * oneDNN is optional: it goes with the platform, whatever the training library, unless it is not wanted. That is remembered, too.
+ * @param {object} from
+ * @param {Runtime} from.runtime
+ * @param {string} from.platform such as `linux-x64`
+ * @param {string | undefined} from.wanted the value of ORTUNE_ONEDNN: `0` or `1`
+ * @param {{ absent?: string } | undefined} from.current the last setup's `kernels`
+ * @returns {KernelChoice}
+ */
+export function chooseKernels({ runtime, platform, wanted, current }) {
+  if (wanted && wanted !== '0' && wanted !== '1') {
+    throw new SetupError(`ORTUNE_ONEDNN: expected 0 (leave oneDNN out) or 1 (take it), received ${wanted}`);
+  }
+  if (wanted === '0') return { absent: 'off', reason: 'left out, as ORTUNE_ONEDNN=0 asks' };
+  if (!wanted && current?.absent === 'off') {
+    return { absent: 'off', reason: 'left out, as ORTUNE_ONEDNN=0 asked; ORTUNE_ONEDNN=1 undoes it' };
+  }
+  const { variants } = runtime.oneDNN;
+  const variant = Object.keys(variants).find((name) => variants[name]?.platform === platform);
+  if (variant === undefined) return { absent: 'unavailable', reason: `none is pinned for ${platform}` };
+  return { variant };
 }

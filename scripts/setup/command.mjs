@@ -31,12 +31,17 @@ export function watchSignals(observer) {
  * Runs a command to its end.
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, hint?: (output: string) => string }} [options] `hint` adds what to do to a failure's message
+ * @param {{ cwd?: string, env?: Record<string, string>, hint?: (output: string) => string }} [options] `env` goes before the
+ *   variables of this process; `hint` adds what to do to a failure's message
  * @returns {Promise<string>} its standard output
  * @throws {CommandFailed} with the command's output
  */
 export async function runCommand(command, args, options = {}) {
-  const child = spawn(command, args, { cwd: options.cwd ?? root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, {
+    cwd: options.cwd ?? root,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running = child;
   onChild(child.pid);
   let stdout = '';

@@ -4,44 +4,30 @@ import {
   constants,
   copyFileSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { runCommand } from './command.mjs';
 import { CommandFailed, SetupError } from './errors.mjs';
-import { readJson, replaceFolder, sha256File, temporarySibling, writeJson } from './files.mjs';
-import { currentPath, runtimeFolder } from './paths.mjs';
+import { readJson, writeJson } from './files.mjs';
+import { currentPath } from './paths.mjs';
+import { isComplete, makeFolder, readManifest, unpackPinned } from './pinned.mjs';
 import { probeLibrary } from './probe.mjs';
 import { replaceSoname } from './soname.mjs';
 
 /**
  * @typedef {import('./choice.mjs').Runtime} Runtime
  * @typedef {import('./choice.mjs').Choice} Choice
- * @typedef {{ library: string, version: string, source: string, origin: unknown,
- *   files: Record<string, { size: number, sha256: string }> }} Manifest
- *   a variant folder's `manifest.json`: `origin` is what it was made from (the pinned checksums, or the user's file), `files` what
- *   lies there since, checksums after the change of the SONAME
+ * @typedef {import('./pinned.mjs').Manifest} Manifest
  */
 
-/** A fixed plugin version: Maven's default changes from release to release. */
-const unpackGoal = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack';
-
 const libraryName = process.platform === 'darwin' ? 'libort_trainer.dylib' : 'libort_trainer.so.1';
-
-/** @param {string} variant */
-const variantFolder = (variant) => join(runtimeFolder, variant);
-
-/** @param {string} variant @returns {Manifest | undefined} */
-export const readManifest = (variant) => readJson(join(variantFolder(variant), 'manifest.json'));
 
 /** What the variant's folder must have been made from to be up to date. @param {Runtime} runtime @param {Choice} choice */
 function currentOrigin(runtime, choice) {
@@ -54,12 +40,12 @@ function currentOrigin(runtime, choice) {
 export function variantIsReady(runtime, choice) {
   const manifest = readManifest(choice.variant);
   if (manifest === undefined) return false;
-  const complete = Object.entries(manifest.files).every(
-    ([name, { size }]) => statSync(join(variantFolder(choice.variant), name), { throwIfNoEntry: false })?.size === size,
-  );
   // A library of the user's own that has been deleted since goes on living in its copy.
   const deleted = choice.library !== undefined && choice.library === manifest.source && !existsSync(choice.library);
-  return complete && (deleted || isDeepStrictEqual(manifest.origin, currentOrigin(runtime, choice)));
+  return (
+    isComplete(choice.variant, manifest) &&
+    (deleted || isDeepStrictEqual(manifest.origin, currentOrigin(runtime, choice)))
+  );
 }
 
 /** @param {Manifest} manifest @param {Choice} choice */
@@ -71,69 +57,35 @@ function describeCurrent(manifest, { variant, wish }) {
 /** @param {Runtime} runtime @param {Choice} choice */
 export function libraryIsCurrent(runtime, choice) {
   const manifest = readManifest(choice.variant);
-  return (
-    variantIsReady(runtime, choice) &&
-    manifest !== undefined &&
-    isDeepStrictEqual(readJson(currentPath), describeCurrent(manifest, choice))
-  );
+  if (manifest === undefined || !variantIsReady(runtime, choice)) return false;
+  // What is said of oneDNN is another step's.
+  const { kernels: _, ...current } = readJson(currentPath) ?? {};
+  return isDeepStrictEqual(current, describeCurrent(manifest, choice));
 }
 
 /** Makes the variant's folder unless it is ready, then names it in current.json. @param {Runtime} runtime @param {Choice} choice */
 export async function prepareLibrary(runtime, choice) {
-  const folder = variantFolder(choice.variant);
+  const { variant } = choice;
   if (!variantIsReady(runtime, choice)) {
-    const work = temporarySibling(folder);
-    rmSync(work, { recursive: true, force: true });
-    mkdirSync(work, { recursive: true });
-    try {
+    await makeFolder(variant, async (work) => {
       const source = choice.library ?? 'maven';
       const origin = currentOrigin(runtime, choice);
-      await (choice.library === undefined
-        ? unpackPinned(runtime, choice.variant, work)
-        : copyOwn(choice.library, work));
+      if (choice.library !== undefined) copyOwn(choice.library, work);
+      else {
+        await unpackPinned(runtime.artifact, variant, runtime.variants[variant]?.files ?? {}, work);
+        giveOwnName(join(work, 'libonnxruntime.so.1'), join(work, libraryName));
+        rmSync(join(work, 'libonnxruntime.so.1'));
+      }
       const version = await checkTraining(join(work, libraryName), source);
-      writeJson(join(work, 'manifest.json'), { library: libraryName, version, source, origin, files: listFiles(work) });
-      replaceFolder(work, folder);
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
+      return { library: libraryName, version, source, origin };
+    });
   }
-  writeJson(currentPath, describeCurrent(/** @type {Manifest} */ (readManifest(choice.variant)), choice));
-}
-
-/** @param {Runtime} runtime @param {string} variant @param {string} work an empty folder */
-async function unpackPinned(runtime, variant, work) {
-  const pinned = runtime.variants[variant]?.files ?? {};
-  // Maven leaves markers where it runs, and a pom.xml there would come in: a folder of its own, deleted afterwards.
-  const maven = join(work, 'maven');
-  mkdirSync(maven);
-  const includes = Object.keys(pinned).map((name) => `**/${name}`);
-  const args = [
-    '-B',
-    '-Dstyle.color=never',
-    unpackGoal,
-    `-Dartifact=${runtime.artifact}:jar:${variant}`,
-    `-DoutputDirectory=${maven}`,
-  ];
-  await runCommand('mvn', [...args, `-Dmdep.unpack.includes=${includes.join(',')}`], { cwd: maven });
-  for (const [name, expected] of Object.entries(pinned)) {
-    const file = join(maven, 'org', 'bytedeco', 'onnxruntime', variant, name);
-    const sha256 = existsSync(file) ? sha256File(file) : 'no such file';
-    if (sha256 !== expected) {
-      throw new SetupError(
-        `${name} of ${runtime.artifact}:jar:${variant} is not the pinned one: expected SHA-256 ${expected}, got ${sha256}. ` +
-          'Delete org/bytedeco/onnxruntime in your local Maven repository (~/.m2/repository) and run setup again.',
-      );
-    }
-    renameSync(file, join(work, name));
-  }
-  rmSync(maven, { recursive: true });
-  giveOwnName(join(work, 'libonnxruntime.so.1'), join(work, libraryName));
-  rmSync(join(work, 'libonnxruntime.so.1'));
+  const current = describeCurrent(/** @type {Manifest} */ (readManifest(variant)), choice);
+  writeJson(currentPath, { ...current, kernels: readJson(currentPath)?.kernels });
 }
 
 /** @param {string} library @param {string} work */
-async function copyOwn(library, work) {
+function copyOwn(library, work) {
   const stat = statSync(library, { throwIfNoEntry: false });
   if (!stat?.isFile()) {
     const found = stat === undefined ? 'there is no such file' : 'that is not a file';
@@ -187,12 +139,4 @@ async function checkTraining(library, source) {
     );
   }
   return facts.version;
-}
-
-/** @param {string} folder @returns {Manifest['files']} */
-function listFiles(folder) {
-  const names = readdirSync(folder);
-  return Object.fromEntries(
-    names.map((name) => [name, { size: statSync(join(folder, name)).size, sha256: sha256File(join(folder, name)) }]),
-  );
 }

@@ -20,7 +20,7 @@ const tools = {
     install: 'install it with rustup from https://rustup.rs',
   },
   mvn: {
-    needed: 'Maven (mvn) with a Java runtime, to fetch the training library',
+    needed: 'Maven (mvn) with a Java runtime, to fetch the training library and oneDNN',
     install:
       'Debian, Ubuntu: apt install maven; Fedora: dnf install maven; or from https://maven.apache.org and a JDK 8 or newer',
   },
@@ -55,12 +55,16 @@ function minimumRust() {
   return /^rust-version\s*=\s*"([\d.]+)"/m.exec(readFileSync(join(nativeFolder, 'Cargo.toml'), 'utf8'))?.[1];
 }
 
+/** @param {Tool[]} names @returns {string[]} of each that is missing or too old, with how to install it */
+export const findToolProblems = (names) =>
+  names.flatMap((name) => findProblem(name, name === 'cargo' ? minimumRust() : undefined) ?? []);
+
 /**
  * @param {Tool[]} names
  * @throws {SetupError} naming all that is missing or too old at once, and how to install it
  */
 export function requireTools(names) {
-  const problems = names.map((name) => findProblem(name, name === 'cargo' ? minimumRust() : undefined)).filter(Boolean);
+  const problems = findToolProblems(names);
   if (problems.length > 0)
     throw new SetupError(`this is needed:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
 }

@@ -18,7 +18,6 @@ export interface FinetuneArguments extends StageArguments {
   layerDecay: number | undefined;
   precision: 'fp32' | 'fp16' | undefined;
   ema: number | undefined;
-  kernels: 'native' | 'stock' | undefined;
 }
 
 /** The flags of stage two. */
@@ -76,11 +75,6 @@ export const FINETUNE_FLAGS = {
     type: 'number',
     describe: 'Test and keep a running average of the weights, of which each update keeps this share, as 0.99',
   },
-  kernels: {
-    choices: ['native', 'stock'] as const,
-    defaultDescription: 'native on the CPU',
-    describe: "Updates that are not ONNX Runtime's own Adam: by ortune's operators, or by ONNX Runtime's",
-  },
   precision: {
     choices: ['fp32', 'fp16'] as const,
     defaultDescription: String(FINETUNE_DEFAULTS.precision),
@@ -91,12 +85,12 @@ export const FINETUNE_FLAGS = {
 /** The flags as the library's options. @throws OrtuneError `RECIPE_*`, `OPTION` */
 export async function finetuneOptions(args: Asked<FinetuneArguments>): Promise<FinetuneOptions> {
   const { from, train, optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate } = args;
-  const { classWeights, backboneRate, layerDecay, precision, kernels } = args;
+  const { classWeights, backboneRate, layerDecay, precision } = args;
   const ema = args.ema === undefined ? undefined : { decay: args.ema, warmUp: true };
   const update = { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema };
   return {
     ...(await stageOptions(args, 'finetune')),
-    ...given({ from, train, ...update, classWeights, precision, kernels }),
+    ...given({ from, train, ...update, classWeights, precision }),
   };
 }
 

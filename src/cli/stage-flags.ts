@@ -98,6 +98,16 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
     },
     ...CUDA_FLAGS,
     threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
+    kernels: {
+      choices: ['native', 'stock'] as const,
+      defaultDescription: 'native on the CPU',
+      describe: "Training's kernels: ortune's own on oneDNN, or ONNX Runtime's",
+    },
+    exact: {
+      type: 'boolean',
+      describe:
+        "With native kernels: convolutions without Winograd's algorithm, which is faster and rounds a little more",
+    },
     out: { type: 'string', defaultDescription: defaults.out, describe: 'Folder of the results' },
   } as const;
 }
@@ -127,6 +137,8 @@ export interface StageArguments extends CudaArguments, AugmentArguments {
   seed: number | undefined;
   device: 'auto' | 'cpu' | 'cuda' | undefined;
   threads: number | undefined;
+  kernels: 'native' | 'stock' | undefined;
+  exact: boolean | undefined;
   out: string | undefined;
 }
 
@@ -168,6 +180,8 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     device: args.device,
     out: args.out,
     threads: args.threads,
+    kernels: args.kernels,
+    exact: args.exact,
   });
   return { ...planned, ...common, data: args.data, ...cudaOptions(args) };
 }

@@ -1,12 +1,14 @@
 import { type GraphMessage, type NodeMessage, toNumber } from '../../onnx/proto.ts';
 import type { BatchNormDescription } from './types.ts';
 
-/** Operators with parameters, and which of their inputs those are; the first is data. */
+/** Operators with parameters, ortune's own among them, and which of their inputs those are; the first is data. */
 const PARAMETER_INPUTS: Readonly<Record<string, readonly number[]>> = {
+  BatchNorm: [1, 2, 3, 4],
   BatchNormInternal: [1, 2, 3, 4],
   BatchNormalization: [1, 2, 3, 4],
   Conv: [1, 2],
   ConvTranspose: [1, 2],
+  Convolution: [1],
   FusedConv: [1, 2],
   FusedGemm: [1, 2],
   FusedMatMul: [1],
@@ -20,7 +22,7 @@ const PARAMETER_INPUTS: Readonly<Record<string, readonly number[]>> = {
   RNN: [1, 2, 3],
 };
 
-const BATCH_NORMS: ReadonlySet<string> = new Set(['BatchNormInternal', 'BatchNormalization']);
+const BATCH_NORMS: ReadonlySet<string> = new Set(['BatchNorm', 'BatchNormInternal', 'BatchNormalization']);
 
 /** Every node of a graph and of the graphs in its nodes. */
 export function* allNodes(graph: GraphMessage): Generator<NodeMessage> {
@@ -71,7 +73,8 @@ export function batchNorms(graph: GraphMessage): BatchNormDescription[] {
 const isBatchNorm = ({ opType }: NodeMessage) => BATCH_NORMS.has(opType ?? '');
 
 function batchNormMode({ opType, attribute = [] }: NodeMessage): BatchNormDescription['mode'] {
-  const mode = attribute.find(({ name }) => name === 'training_mode');
+  // ortune's own operator has its own name for it.
+  const mode = attribute.find(({ name }) => name === (opType === 'BatchNorm' ? 'live' : 'training_mode'));
   // The defaults of the two operators' schemas.
   const training = mode ? toNumber(mode.i) : opType === 'BatchNormInternal' ? 1 : 0;
   return training === 0 ? 'frozen' : 'live';

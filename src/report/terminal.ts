@@ -78,9 +78,7 @@ export class TerminalReport {
         else for (const name of event.report.loaded) this.line(`Load model: ${join(this.#loadedFrom, name)}`);
         break;
       case 'device':
-        this.line(
-          `Device: ${event.device}, ${event.threads} threads${event.kernels === 'native' ? ', native kernels' : ''} (${event.reason})`,
-        );
+        this.line(`Device: ${event.device}, ${event.threads} threads${kernelsOf(event)} (${event.reason})`);
         break;
       case 'progress':
         this.#progress(event);
@@ -152,3 +150,9 @@ export class TerminalReport {
 
 const costAndAccuracy = ({ cost, accuracy }: { cost: number; accuracy: number }) =>
   `Cost:${cost.toFixed(5)}, Accuracy:${accuracy.toFixed(5)}`;
+
+/** What trains beside ONNX Runtime's own kernels. */
+function kernelsOf({ kernels, layers }: TrainingEvent & { type: 'device' }): string {
+  const updates = kernels === 'native' ? ', native updates' : '';
+  return layers ? `${updates}, convolutions by oneDNN ${layers.version} (${layers.instructionSet})` : updates;
+}

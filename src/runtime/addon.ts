@@ -6,7 +6,7 @@ import type { NativeTensor, TensorType } from './tensor.ts';
 
 /** What `native/` exports. Promises reject, and calls throw, with messages of the form `CODE: text`. */
 export interface Addon {
-  loadRuntime(path: string): RuntimeInfo;
+  loadRuntime(path: string, kernelLibrary?: string): RuntimeInfo;
   setSeed(seed: number): void;
   probeCuda(options: Record<string, string>): Promise<string | null>;
   cudaMemory(device: number): CudaMemory | null;
@@ -24,6 +24,15 @@ export interface RuntimeInfo {
   hasTraining: boolean;
   providers: string[];
   customOperators: string[];
+  kernels?: KernelLibrary;
+}
+
+/** The oneDNN library that a process has loaded. */
+export interface KernelLibrary {
+  /** Of oneDNN, e.g. `3.11.0`. */
+  readonly version: string;
+  /** The best of the processor's instructions that it uses, e.g. `AVX2`. */
+  readonly instructionSet: string;
 }
 
 /** In bytes. */

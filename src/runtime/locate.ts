@@ -15,7 +15,7 @@ const RUNTIME_FOLDER = fileURLToPath(new URL('../../native/runtime/', import.met
 
 /**
  * Reads `current.json` of the runtime folder, which setup writes:
- * `{ library, variant, version, source }`, `library` relative to that folder or absolute, `source` `'maven'` or the
+ * `{ library, variant, version, source, ... }`, `library` relative to that folder or absolute, `source` `'maven'` or the
  * path that was given as `ORTUNE_ORT_LIBRARY`.
  *
  * @throws OrtuneError `SETUP_NEEDED` when setup has not run, or has run with another `ORTUNE_ORT_LIBRARY`
@@ -43,19 +43,47 @@ export function locateLibrary(
   return { libraryPath, variant };
 }
 
-function readCurrent(file: string): { library: string; variant: string; source: string } {
+/**
+ * The oneDNN library that setup has put in place, named by `kernels.library` of `current.json` as the training library is
+ * there. It is optional.
+ *
+ * @param wanted `0` leaves it out
+ * @returns its absolute path, `undefined` where there is none
+ * @throws OrtuneError `SETUP_NEEDED` when `current.json` is damaged
+ */
+export function locateKernels(
+  folder: string = RUNTIME_FOLDER,
+  wanted: string | undefined = process.env['ORTUNE_ONEDNN'],
+): string | undefined {
+  const file = resolve(folder, 'current.json');
+  if (wanted === '0' || !existsSync(file)) return undefined;
+  const { kernels } = readCurrent(file);
+  if (kernels === undefined) return undefined;
+  const path = resolve(folder, kernels);
+  return existsSync(path) ? path : undefined;
+}
+
+interface Current {
+  library: string;
+  variant: string;
+  source: string;
+  kernels: string | undefined;
+}
+
+function readCurrent(file: string): Current {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
     throw new OrtuneError('SETUP_NEEDED', `cannot read ${file}; run \`npm run setup\` to write it anew`, { cause });
   }
-  const { library, variant, source } = (value ?? {}) as Record<string, unknown>;
+  const { library, variant, source, kernels } = (value ?? {}) as Record<string, unknown>;
   if (typeof library !== 'string' || typeof variant !== 'string' || typeof source !== 'string') {
     throw new OrtuneError(
       'SETUP_NEEDED',
       `${file} lacks library, variant or source; run \`npm run setup\` to write it anew`,
     );
   }
-  return { library, variant, source };
+  const named = typeof kernels === 'object' && kernels !== null && 'library' in kernels ? kernels.library : undefined;
+  return { library, variant, source, kernels: typeof named === 'string' ? named : undefined };
 }

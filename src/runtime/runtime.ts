@@ -1,6 +1,6 @@
 import { OrtuneError } from '../errors.ts';
-import { type Addon, asOrtuneError, type CudaMemory, callNative, loadAddon } from './addon.ts';
-import { locateLibrary } from './locate.ts';
+import { type Addon, asOrtuneError, type CudaMemory, callNative, type KernelLibrary, loadAddon } from './addon.ts';
+import { locateKernels, locateLibrary } from './locate.ts';
 import { type CudaOptions, toNativeCuda } from './options.ts';
 
 /** The ONNX Runtime library of this process. There is one: it is loaded once and stays. */
@@ -17,6 +17,8 @@ export class Runtime {
   readonly providers: readonly string[];
   /** Operators of the domain `ortune` that sessions on the CPU have; none where the library takes no custom operators. */
   readonly customOperators: readonly string[];
+  /** oneDNN, which the convolutions among these operators need; `undefined` where there is none (see `npm run doctor`). */
+  readonly kernels: KernelLibrary | undefined;
   /** The addon, for the other classes of this folder. */
   readonly addon: Addon;
 
@@ -24,12 +26,13 @@ export class Runtime {
 
   private constructor(libraryPath: string, variant: string) {
     this.addon = loadAddon();
-    const info = this.addon.loadRuntime(libraryPath);
+    const info = this.addon.loadRuntime(libraryPath, locateKernels());
     this.version = info.version;
     this.libraryPath = info.libraryPath;
     this.hasTraining = info.hasTraining;
     this.providers = info.providers;
     this.customOperators = info.customOperators;
+    this.kernels = info.kernels;
     this.variant = variant;
   }
 

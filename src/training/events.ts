@@ -1,4 +1,5 @@
 import type { BadImage, Dataset } from '../data/index.ts';
+import type { KernelLibrary } from '../runtime/index.ts';
 import type { MappingReport } from '../weights/index.ts';
 
 /** What happens in a run, for whoever shows or records it. All counts are of pictures unless said otherwise. */
@@ -14,8 +15,10 @@ export type TrainingEvent =
       readonly device: 'cpu' | 'cuda';
       readonly reason: string;
       readonly threads: number;
-      /** `native`: some of the training's operators are ortune's own. */
+      /** `native`: updates are made by ortune's own operators. */
       readonly kernels: 'stock' | 'native';
+      /** The library that convolutions train by, where it is not ONNX Runtime. */
+      readonly layers?: KernelLibrary;
     }
   | {
       readonly type: 'progress';

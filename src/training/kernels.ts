@@ -1,14 +1,30 @@
 import type { Kernels, Optimizer, TrainingPlan } from '../../onnx/index.ts';
+import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import { OrtuneError } from '../errors.ts';
-import { Runtime } from '../runtime/index.ts';
+import { type KernelLibrary, Runtime } from '../runtime/index.ts';
 import type { Device } from './device.ts';
 
 /** What decides whether there are native kernels: the library in use, or a test's. */
-export type KernelsRuntime = Pick<Runtime, 'customOperators'>;
+export type KernelsRuntime = Pick<Runtime, 'customOperators' | 'kernels'>;
+
+/** Whose kernels a session trains by. */
+export interface ChosenKernels {
+  /** Of an update that lies in the training graph. */
+  readonly kernels: Kernels;
+  /** Of convolutions, BatchNorms and pooling in training. */
+  readonly layers: Kernels;
+  /** What these run on, where they are native. */
+  readonly library?: KernelLibrary;
+}
+
+export const STOCK_KERNELS: ChosenKernels = { kernels: 'stock', layers: 'stock' };
+
+/** Without these vectors ONNX Runtime's own convolutions are no slower. */
+const WIDE = /AVX2|AVX-512|AMX/;
 
 /**
- * Decides whose kernels make an update that lies in the training graph: the addon's own on the CPU, which train the same
- * and faster, else ONNX Runtime's.
+ * Decides whose kernels a session on the CPU trains by: the addon's own where they are to be had, which are faster, else
+ * ONNX Runtime's. Updates need a library with custom operators, layers oneDNN too.
  *
  * @param choice left out: native where it can be
  * @throws OrtuneError `OPTION` when native kernels are asked for and there are none
@@ -17,22 +33,30 @@ export function chooseKernels(
   choice: Kernels | undefined,
   { device }: Pick<Device, 'device'>,
   runtime: () => KernelsRuntime = () => Runtime.load(),
-): Kernels {
-  if (choice === 'stock') return 'stock';
-  const obstacle =
-    device === 'cuda'
-      ? 'a GPU, which has none'
-      : runtime().customOperators.length === 0
-        ? 'a training library that takes no operators but its own'
-        : undefined;
-  if (obstacle === undefined) return 'native';
-  if (choice === undefined) return 'stock';
+): ChosenKernels {
+  if (choice === 'stock') return STOCK_KERNELS;
+  if (device === 'cuda') return choice === undefined ? STOCK_KERNELS : refuse('a GPU, which has none');
+  const { customOperators, kernels: library } = runtime();
+  if (customOperators.length === 0) {
+    return choice === undefined ? STOCK_KERNELS : refuse('a training library that takes no operators but its own');
+  }
+  const offered = new Set(customOperators);
+  if (!library || !Object.keys(LAYER_MAPS).every((name) => offered.has(name))) {
+    return choice === undefined
+      ? { ...STOCK_KERNELS, kernels: 'native' }
+      : refuse('a setup without oneDNN (see npm run doctor)');
+  }
+  if (choice === undefined && !WIDE.test(library.instructionSet)) return { ...STOCK_KERNELS, kernels: 'native' };
+  return { kernels: 'native', layers: 'native', library };
+}
+
+function refuse(received: string): never {
   throw new OrtuneError(
     'OPTION',
-    `--kernels native: expected the CPU and a library with custom operators, received ${obstacle}. Leave the flag out.`,
+    `--kernels native: expected the CPU, a library with custom operators and oneDNN, received ${received}. Leave the flag out.`,
   );
 }
 
-/** Whether training by a plan has nodes with kernels of the addon's: ONNX Runtime's own optimizer has none. */
+/** Whether training by a plan has an update by a kernel of the addon's: ONNX Runtime's own optimizer has none. */
 export const usesNative = ({ optimizer }: Pick<TrainingPlan<Optimizer>, 'optimizer'>, kernels: Kernels): boolean =>
   kernels === 'native' && 'algorithm' in optimizer;

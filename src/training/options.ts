@@ -32,6 +32,13 @@ export interface StageOptions extends Partial<PassSettings>, TestSizes {
   readonly cuda?: CudaOptions;
   /** Threads of a step; as many as the process may use by default. */
   readonly threads?: number;
+  /**
+   * Kernels of training on the CPU: the addon's own for convolutions, BatchNorms, pooling and updates, or ONNX Runtime's.
+   * Left out: `native` where they can be.
+   */
+  readonly kernels?: 'native' | 'stock';
+  /** With native kernels: convolutions by the definition, without Winograd's algorithm, which is faster and rounds a little more. */
+  readonly exact?: boolean;
   readonly onBadImage?: 'stop' | 'skip';
   /** Folder that the results go to; an older result there is replaced once the new one is complete. */
   readonly out?: string;
@@ -55,11 +62,6 @@ export interface PretrainOptions extends StageOptions {
 
 /** Stage two: the whole network, or parts of it. */
 export interface FinetuneOptions extends StageOptions, Partial<PlanSettings> {
-  /**
-   * Kernels of updates that lie in the training graph: the addon's own on the CPU, or ONNX Runtime's; both train the same.
-   * Left out: `native` where it can be.
-   */
-  readonly kernels?: 'native' | 'stock';
   /** Folder that stage one wrote. */
   readonly from?: string;
 }

@@ -19,6 +19,7 @@ import { anyLive, batchNormModes } from './batch-norm.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
 import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts';
+import { chooseKernels, STOCK_KERNELS } from './kernels.ts';
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
 import type { PassResult } from './passes.ts';
@@ -58,6 +59,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
+  const kernels = chooseKernels(settings.kernels, chosen);
   const modes = batchNormModes(initial, settings.batchNorm);
   const liveBatchNorm = anyLive(modes);
   checkLabelSmoothing(settings.labelSmoothing);
@@ -73,7 +75,9 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     ...headOnly((node) => modes.get(node) ?? 'frozen', ADAM_DEFAULTS),
     loss: { labelSmoothing: settings.labelSmoothing, softLabels: liveBatchNorm && mixes(settings.augment) },
   };
-  const device = sessionDevice(chosen, { ...settings, kernels: 'stock', plan, emit });
+  // A head on features has no layers below it.
+  const own = liveBatchNorm ? kernels : STOCK_KERNELS;
+  const device = sessionDevice(chosen, { ...settings, chosen: own, plan, emit });
   const stage: Stage = {
     model,
     evaluated: atImageSize(model, testTransform.imageSize),

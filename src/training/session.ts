@@ -12,7 +12,7 @@ import {
 import { CheckpointState, type CudaOptions, TrainingSession } from '../runtime/index.ts';
 import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
-import { usesNative } from './kernels.ts';
+import { type ChosenKernels, usesNative } from './kernels.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
 /** A model in training: its session and the state that the session moves. */
@@ -29,6 +29,10 @@ export interface SessionDevice {
   readonly threads: number;
   /** Of an update in the training graph; `stock` by default. */
   readonly kernels?: Kernels;
+  /** Of the layers in training; `stock` by default. */
+  readonly layers?: Kernels;
+  /** With native layers: convolutions by the definition, without Winograd's algorithm. */
+  readonly exact?: boolean;
 }
 
 /** Says where a stage runs, and by what kernels. */
@@ -36,13 +40,15 @@ export function sessionDevice(
   { device, cuda, reason }: Device,
   {
     threads = availableParallelism(),
-    kernels,
+    chosen: { kernels, layers, library },
+    exact = false,
     plan,
     emit,
-  }: { threads?: number; kernels: Kernels; plan: TrainingPlan<Optimizer>; emit: Emit },
+  }: { threads?: number; chosen: ChosenKernels; exact?: boolean; plan: TrainingPlan<Optimizer>; emit: Emit },
 ): SessionDevice {
-  emit({ type: 'device', device, reason, threads, kernels: usesNative(plan, kernels) ? 'native' : 'stock' });
-  return { device, threads, kernels, ...(cuda && { cuda }) };
+  const updates = usesNative(plan, kernels) ? 'native' : 'stock';
+  emit({ type: 'device', device, reason, threads, kernels: updates, ...(library && { layers: library }) });
+  return { device, threads, kernels, layers, exact, ...(cuda && { cuda }) };
 }
 
 /** Whether batches must all have one shape: on CUDA, cuDNN searches its algorithms anew for each. */
@@ -59,7 +65,8 @@ export async function openTraining(
   device: SessionDevice,
   evaluated: Model = model,
 ): Promise<Training> {
-  const artifacts = buildArtifacts(model, { ...plan, kernels: device.kernels ?? 'stock' }, evaluated);
+  const { kernels = 'stock', layers = 'stock', exact = false } = device;
+  const artifacts = buildArtifacts(model, { ...plan, kernels, layers, exact }, evaluated);
   const opened = await openSession(artifacts, device);
   return {
     ...opened,

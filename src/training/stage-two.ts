@@ -90,7 +90,7 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
   const dataset = await checkPictures(found, { ...settings, emit, signal });
   const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
-  const device = sessionDevice(chosen, { ...settings, kernels, plan, emit });
+  const device = sessionDevice(chosen, { ...settings, chosen: kernels, plan, emit });
   const cacheFolder = await parentOf(settings.out);
   const training = await openTraining(model, plan, device, evaluated);
   const moved = movedStatistics(model.graph, plan);

@@ -129,17 +129,21 @@ describe('what is trained', () => {
     expect(training?.graph?.operators).toHaveProperty('Sqrt');
   });
 
-  it('is the same in mixed precision, where weights are cast before they are read', async () => {
+  it.each([
+    ['in mixed precision, where weights are cast before they are read', 'half', { precision: 'fp16' }],
+    ["with the layers' native kernels", 'native', { layers: 'native' }],
+  ] as const)('is the same %s', async (_, name, options) => {
     const plan = wholeNetwork(MODEL, 'live', { ...IN_GRAPH, averages: true });
-    const half = buildArtifacts(MODEL, { ...plan, precision: 'fp16' });
-    await writeArtifacts('half', half);
+    await writeArtifacts(name, buildArtifacts(MODEL, { ...plan, ...options }));
     const roles = async (name: string) => {
       const { tensors } = await describeOne(name, 'training_model.onnx');
       return tensors
         .filter(({ role }) => role !== 'optimizer' && role !== 'constant')
         .map(({ name, role }) => [name, role]);
     };
-    expect(await roles('half')).toEqual(await roles('own'));
+    expect(await roles(name)).toEqual(await roles('own'));
+    const modes = async (folder: string) => (await describeOne(folder, 'training_model.onnx')).graph?.batchNorms;
+    expect(await modes(name)).toEqual(await modes('own'));
   });
 
   it('is said by the checkpoint beside a network; alone it cannot tell a moved statistic from a frozen one', async () => {

@@ -67,7 +67,7 @@ const OWN = 'with its own gradient and state: ';
 const native: Spoiled[] = [
   [
     "an operator of ortune's where the plan has none",
-    () => ({ ...atOnce, purpose: { ...atOnce.purpose, native: false } }),
+    () => ({ ...atOnce, purpose: { ...atOnce.purpose, native: new Set() } }),
     "operators of ortune's own are where they may be: node '",
   ],
   [
@@ -82,7 +82,7 @@ const native: Spoiled[] = [
   [
     'an operator that is unknown',
     () => withMove((node) => [{ ...node, op: 'Other' }]),
-    `${OWN}node 'fc_0.w_0.stored' (O`,
+    "are where they may be: node 'fc_0.w_0.stored' (Other)",
   ],
   [
     'an update that leaves out a parameter',

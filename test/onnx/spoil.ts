@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
-import type { Purpose } from '../../onnx/check.ts';
+import { nativeOperators } from '../../onnx/artifacts.ts';
 import { checkArtifacts } from '../../onnx/check.ts';
+import type { Purpose } from '../../onnx/check-subject.ts';
 import {
   ADAM_DEFAULTS,
   type BatchNormMode,
@@ -34,9 +35,13 @@ export interface Case {
 export function right(
   batchNorm: BatchNormMode,
   optimizer: Optimizer = ADAM_DEFAULTS,
-  { precision = 'fp32', kernels = 'stock' }: Pick<TrainingPlan, 'precision' | 'kernels'> = {},
+  {
+    precision = 'fp32',
+    kernels = 'stock',
+    layers = 'stock',
+  }: Pick<TrainingPlan, 'precision' | 'kernels' | 'layers'> = {},
 ): Case {
-  const plan = { ...wholeNetwork(network, batchNorm, optimizer), precision, kernels };
+  const plan = { ...wholeNetwork(network, batchNorm, optimizer), precision, kernels, layers };
   const { trainingModel, evalModel } = buildArtifacts(network, plan);
   const evaluation = decodeModel(evalModel);
   const parameters = new Set(evaluation.graph.inputs.map(({ name }) => name).slice(2));
@@ -44,7 +49,7 @@ export function right(
     trainable: plan.trainable,
     parameters,
     isLive: () => batchNorm === 'live',
-    native: kernels === 'native',
+    native: nativeOperators(plan),
   };
   return { training: decodeModel(trainingModel), evaluation, purpose };
 }

@@ -84,7 +84,18 @@ describe('without a terminal', () => {
     ],
     [
       { type: 'device', device: 'cpu', reason: 'as asked', threads: 2, kernels: 'native' },
-      'Device: cpu, 2 threads, native kernels (as asked)\n',
+      'Device: cpu, 2 threads, native updates (as asked)\n',
+    ],
+    [
+      {
+        type: 'device',
+        device: 'cpu',
+        reason: 'as asked',
+        threads: 2,
+        kernels: 'stock',
+        layers: { version: '3.11.0', instructionSet: 'AVX2' },
+      },
+      'Device: cpu, 2 threads, convolutions by oneDNN 3.11.0 (AVX2) (as asked)\n',
     ],
     [batch(0), 'Pass:0, Batch:0, Cost:4.50000, Accuracy:0.06250\n'],
     [batch(99), ''],

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { expect, test } from 'vitest';
-import { locateLibrary } from '../../src/runtime/index.ts';
+import { describe, expect, test } from 'vitest';
+import { locateKernels, locateLibrary } from '../../src/runtime/index.ts';
 import { failure, temporaryFolder } from './fixture.ts';
 
 function runtimeFolder(current: unknown): string {
@@ -44,4 +44,29 @@ test.each([
   expect(error).toMatchObject({ code: 'SETUP_NEEDED' });
   expect(error.message).toMatch(message);
   expect(error.message).toContain('npm run setup');
+});
+
+describe('oneDNN', () => {
+  const library = 'libtrainer.so'; // any file
+  const kernels = { library, version: '3.11', sha256: '' };
+
+  test('is found where setup has put it, unless it is not wanted', () => {
+    const folder = runtimeFolder({ ...fetched, kernels });
+    expect(locateKernels(folder, undefined)).toBe(join(folder, library));
+    expect(locateKernels(folder, '')).toBe(join(folder, library));
+    expect(locateKernels(folder, '1')).toBe(join(folder, library));
+    expect(locateKernels(folder, '0')).toBeUndefined();
+    rmSync(join(folder, library));
+    expect(locateKernels(folder, undefined)).toBeUndefined();
+  });
+
+  test.each([
+    ['nothing is set up', undefined],
+    ['setup knew nothing of it', fetched],
+    ['setup says why there is none', { ...fetched, kernels: { absent: 'failed', reason: 'no network' } }],
+  ])('is not there where %s', (_, current) => {
+    const folder = current === undefined ? temporaryFolder() : runtimeFolder(current);
+    expect(locateKernels(folder, undefined)).toBeUndefined();
+    if (current !== undefined) expect(locateLibrary(folder, undefined)).toMatchObject({ variant: 'linux-x86_64' });
+  });
 });

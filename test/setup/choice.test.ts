@@ -7,6 +7,11 @@ interface Runtime {
   version: string;
   artifact: string;
   variants: Record<string, { platform: string; device: string; files: Record<string, string> }>;
+  oneDNN: {
+    version: string;
+    artifact: string;
+    variants: Record<string, { platform: string; files: Record<string, string> }>;
+  };
 }
 interface Question {
   runtime: Runtime;
@@ -16,7 +21,14 @@ interface Question {
   current?: { wish: string; source: string };
   findDriver: () => { found: string; version?: string } | undefined;
 }
-const { chooseLibrary } = await importSetup<{
+interface KernelQuestion {
+  runtime: Runtime;
+  platform: string;
+  wanted?: string;
+  current?: { absent?: string; library?: string };
+}
+const { chooseKernels, chooseLibrary } = await importSetup<{
+  chooseKernels(question: KernelQuestion): { variant: string } | { absent: string; reason: string };
   chooseLibrary(question: Question): { wish: string; variant: string; reason: string; library?: string };
 }>('choice.mjs');
 
@@ -35,9 +47,19 @@ describe('native/runtime.json', () => {
     }
   });
 
-  test('names one version', () => {
-    expect(runtime.artifact).toMatch(/^org\.bytedeco:onnxruntime:[\d.]+-[\d.]+$/);
-    expect(runtime.artifact.split(':')[2]?.split('-')[0]).toBe(runtime.version);
+  test('pins oneDNN with the OpenMP library that it needs', () => {
+    for (const { files } of Object.values(runtime.oneDNN.variants)) {
+      expect(Object.keys(files)).toEqual(['libdnnl.so.3', 'libgomp.so.1']);
+      for (const sha256 of Object.values(files)) expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    }
+  });
+
+  test.each([
+    ['onnxruntime', runtime],
+    ['dnnl', runtime.oneDNN],
+  ])('names one version of %s', (name, { artifact, version }) => {
+    expect(artifact).toMatch(new RegExp(`^org\\.bytedeco:${name}:[\\d.]+-[\\d.]+$`));
+    expect(artifact.split(':')[2]?.split('-')[0]).toBe(version);
   });
 });
 
@@ -91,5 +113,34 @@ describe('which library, and why', () => {
     );
     expect(choose({ platform: 'darwin-arm64', library: '/opt/lib.dylib' }).variant).toBe('custom');
     expect(() => choose({ platform: 'linux-arm64', flag: 'cuda' })).toThrow('no pinned CUDA library for linux-arm64');
+  });
+});
+
+describe('whether oneDNN, and why not', () => {
+  const kernels = (question: Partial<KernelQuestion>) => chooseKernels({ runtime, platform: 'linux-x64', ...question });
+  const taken = { variant: 'linux-x86_64' };
+
+  test('it goes with the platform', () => {
+    expect(kernels({})).toEqual(taken);
+    // An empty variable is an unset one.
+    expect(kernels({ wanted: '' })).toEqual(taken);
+    for (const platform of ['linux-arm64', 'darwin-arm64']) {
+      expect(kernels({ platform })).toEqual({ absent: 'unavailable', reason: `none is pinned for ${platform}` });
+    }
+  });
+
+  test('not wanted is remembered, until it is wanted', () => {
+    expect(kernels({ wanted: '0', current: { library: 'onednn' } })).toMatchObject({ absent: 'off' });
+    const current = { absent: 'off' };
+    expect(kernels({ current })).toMatchObject({ absent: 'off', reason: expect.stringContaining('ORTUNE_ONEDNN=1') });
+    expect(kernels({ current, wanted: '1' })).toEqual(taken);
+  });
+
+  test('what was missing last time is wanted again', () => {
+    for (const absent of ['failed', 'unavailable']) expect(kernels({ current: { absent } })).toEqual(taken);
+  });
+
+  test('another value is refused', () => {
+    expect(() => kernels({ wanted: 'no' })).toThrow('expected 0 (leave oneDNN out) or 1 (take it), received no');
   });
 });

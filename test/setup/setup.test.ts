@@ -4,7 +4,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { importSetup, root, runScript, scriptEnvironment, standIn, workingCopy } from './working-copy.ts';
+import {
+  importSetup,
+  mavenVersion,
+  outputFolder,
+  root,
+  runScript,
+  scriptEnvironment,
+  standIn,
+  workingCopy,
+} from './working-copy.ts';
 
 const { addonIsCurrent } = await importSetup<{ addonIsCurrent(): boolean }>('addon.mjs');
 
@@ -37,6 +46,7 @@ describe('in a fresh clone without tools', () => {
     for (const name of ['packages', 'sharp', 'addon', 'library', 'training']) {
       expect(stdout).toMatch(new RegExp(`^PROBLEM  ${name} `, 'm'));
     }
+    expect(stdout).toMatch(/^note {5}oneDNN +not set up/m);
   });
 });
 
@@ -53,15 +63,12 @@ describe('options', () => {
   test('--help names them', () => {
     const { status, stdout } = runScript(root, 'setup', { args: ['--help'] });
     expect(status).toBe(0);
-    expect(stdout).toMatch(/--cuda .*--cpu .*--quiet .*ORTUNE_ORT_LIBRARY/s);
+    expect(stdout).toMatch(/--cuda .*--cpu .*--quiet .*ORTUNE_ORT_LIBRARY.*ORTUNE_ONEDNN=0/s);
   });
 });
 
 // `npm test` builds the addon first; without it only these are left out.
 describe.skipIf(!addonIsCurrent() || process.platform !== 'linux')('the library', () => {
-  const unpackInto = `const out = process.argv.find((a) => a.startsWith('-DoutputDirectory=')).split('=')[1];`;
-  const version = `if (process.argv.includes('--version')) { console.log('Apache Maven 3.8.7'); process.exit(); }`;
-
   test('a download with another checksum is refused and leaves nothing', () => {
     const copy = workingCopy({ ready: true });
     const write = `
@@ -72,7 +79,7 @@ describe.skipIf(!addonIsCurrent() || process.platform !== 'linux')('the library'
       fs.writeFileSync(path.join(folder, 'libonnxruntime.so.1'), 'abc');`;
     const { status, stderr } = runScript(copy, 'setup', {
       args: ['--cpu'],
-      path: [standIn('mvn', version + unpackInto + write)],
+      path: [standIn('mvn', mavenVersion + outputFolder + write)],
     });
     expect(status).toBe(1);
     // SHA-256 of "abc", FIPS 180-4.
@@ -83,7 +90,7 @@ describe.skipIf(!addonIsCurrent() || process.platform !== 'linux')('the library'
   });
 
   test("a failing Maven's output is shown", () => {
-    const mvn = standIn('mvn', `${version} console.log('[ERROR] no route to host'); process.exit(3)`);
+    const mvn = standIn('mvn', `${mavenVersion} console.log('[ERROR] no route to host'); process.exit(3)`);
     const { status, stderr } = runScript(workingCopy({ ready: true }), 'setup', { args: ['--cpu'], path: [mvn] });
     expect(status).toBe(1);
     expect(stderr).toMatch(/failed with exit code 3. Its output:\n {2}\| \[ERROR\] no route to host/);
@@ -96,7 +103,7 @@ describe.skipIf(!addonIsCurrent() || process.platform !== 'linux')('the library'
     const copy = workingCopy({ ready: true });
     const mvn = standIn(
       'mvn',
-      `${version} require('node:fs').writeFileSync('started', ''); setTimeout(() => {}, 3000);`,
+      `${mavenVersion} require('node:fs').writeFileSync('started', ''); setTimeout(() => {}, 3000);`,
     );
     const child = spawn(process.execPath, [join(copy, 'scripts/setup.mjs'), '--cpu'], {
       env: scriptEnvironment({ path: [mvn] }),
@@ -109,7 +116,7 @@ describe.skipIf(!addonIsCurrent() || process.platform !== 'linux')('the library'
     const names = readdirSync(runtime).map((name) => name.replace(/linux-\w+\.tmp-\d+/, 'linux-*.tmp-N'));
     expect(names.sort()).toEqual(left);
     // The next one waits for the Maven that was left alone, then asks for it again.
-    const failing = standIn('mvn', `${version} process.exit(3)`);
+    const failing = standIn('mvn', `${mavenVersion} process.exit(3)`);
     const next = runScript(copy, 'setup', { args: ['--cpu'], path: [failing] });
     expect(next.stderr).toContain('failed with exit code 3');
     expect(next.stdout.includes('waiting for another setup')).toBe(signal === 'SIGKILL');

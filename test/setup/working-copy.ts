@@ -44,16 +44,22 @@ export function standIn(command: string, body: string): string {
   return folder;
 }
 
+/** Of a stand-in for Maven: what every use of it begins with, and where it is to unpack, as `out`. */
+export const mavenVersion = `if (process.argv.includes('--version')) { console.log('Apache Maven 3.8.7'); process.exit(); }`;
+export const outputFolder = `const out = process.argv.find((a) => a.startsWith('-DoutputDirectory=')).split('=')[1];`;
+
 export interface ScriptOptions {
   args?: string[];
   /** Folders of PATH; none by default, as on a machine without npm, cargo and Maven. */
   path?: string[];
   library?: string;
+  oneDNN?: string;
 }
 
-export function scriptEnvironment({ path = [], library = '' }: ScriptOptions): NodeJS.ProcessEnv {
+export function scriptEnvironment({ path = [], library = '', oneDNN = '' }: ScriptOptions): NodeJS.ProcessEnv {
   // An empty PATH would make the system look in its default folders.
-  return { ...process.env, PATH: path.join(':') || '/nowhere', ORTUNE_ORT_LIBRARY: library };
+  const variables = { ORTUNE_ORT_LIBRARY: library, ORTUNE_ONEDNN: oneDNN };
+  return { ...process.env, PATH: path.join(':') || '/nowhere', ...variables };
 }
 
 /** Runs scripts/setup.mjs or scripts/doctor.mjs of a working copy. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ADAM_DEFAULTS, buildResNet, type GraphOptimizer, headOnly } from '../../onnx/index.ts';
+import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import type { OrtuneError } from '../../src/errors.ts';
 import { Runtime } from '../../src/runtime/index.ts';
 import type { TrainingEvent } from '../../src/training/events.ts';
@@ -8,28 +9,58 @@ import { openTraining, sessionDevice } from '../../src/training/session.ts';
 
 const CPU = { device: 'cpu', reason: 'as asked' } as const;
 const CUDA = { device: 'cuda', reason: 'as asked' } as const;
-const having =
-  (...customOperators: string[]) =>
-  () => ({ customOperators });
+const LAYERS = Object.keys(LAYER_MAPS);
+const ONEDNN = { version: '3.11.0', instructionSet: 'AVX2' };
+const having = (customOperators: string[], kernels?: typeof ONEDNN) => () => ({ customOperators, kernels });
 const unasked = () => expect.unreachable('the library was asked');
+const stock = { kernels: 'stock', layers: 'stock' };
+const native = { kernels: 'native', layers: 'native', library: ONEDNN };
 
 describe('kernels are', () => {
   it.each([
-    ['native on the CPU', undefined, CPU, having('AdamUpdate'), 'native'],
-    ['native, as asked', 'native', CPU, having('AdamUpdate'), 'native'],
-    ['stock, as asked', 'stock', CPU, unasked, 'stock'],
-    ['stock where the library takes no others', undefined, CPU, having(), 'stock'],
-    ['stock on a GPU', undefined, CUDA, unasked, 'stock'],
+    ['native on the CPU', undefined, CPU, having(LAYERS, ONEDNN), native],
+    ['native, as asked', 'native', CPU, having(LAYERS, ONEDNN), native],
+    [
+      'native, as asked, on an old processor',
+      'native',
+      CPU,
+      having(LAYERS, { ...ONEDNN, instructionSet: 'SSE4.1' }),
+      {
+        ...native,
+        library: { ...ONEDNN, instructionSet: 'SSE4.1' },
+      },
+    ],
+    [
+      'native for updates alone on an old processor',
+      undefined,
+      CPU,
+      having(LAYERS, { ...ONEDNN, instructionSet: 'AVX' }),
+      {
+        ...stock,
+        kernels: 'native',
+      },
+    ],
+    [
+      'native for updates alone without oneDNN',
+      undefined,
+      CPU,
+      having(['AdamUpdate']),
+      { ...stock, kernels: 'native' },
+    ],
+    ['stock, as asked', 'stock', CPU, unasked, stock],
+    ['stock where the library takes no others', undefined, CPU, having([]), stock],
+    ['stock on a GPU', undefined, CUDA, unasked, stock],
   ] as const)('%s', (_, choice, device, runtime, expected) => {
-    expect(chooseKernels(choice, device, runtime)).toBe(expected);
+    expect(chooseKernels(choice, device, runtime)).toEqual(expected);
   });
 
   it.each([
     ['a GPU', CUDA, unasked, 'received a GPU, which has none'],
+    ['a setup without oneDNN', CPU, having(['AdamUpdate']), 'received a setup without oneDNN'],
     [
       'a library that takes no others',
       CPU,
-      having(),
+      having([]),
       'received a training library that takes no operators but its own',
     ],
   ] as const)('refused as native for %s', (_, device, runtime, message) => {
@@ -52,7 +83,8 @@ const SGD: GraphOptimizer = {
 };
 
 it('the addon offers its operators to the pinned library', () => {
-  expect(Runtime.load().customOperators).toEqual(['AdamUpdate', 'SgdUpdate']);
+  const { customOperators, kernels } = Runtime.load();
+  expect(customOperators).toEqual(['AdamUpdate', 'SgdUpdate', ...(kernels ? LAYERS : [])]);
 });
 
 describe('a stage tells of native kernels', () => {
@@ -64,12 +96,12 @@ describe('a stage tells of native kernels', () => {
     const events: TrainingEvent[] = [];
     const device = sessionDevice(CPU, {
       threads: 2,
-      kernels,
+      chosen: { kernels, layers: 'native', library: ONEDNN },
       plan: headOnly('frozen', optimizer),
       emit: (event) => events.push(event),
     });
-    expect(device).toEqual({ device: 'cpu', threads: 2, kernels });
-    expect(events).toEqual([{ type: 'device', ...CPU, threads: 2, kernels: told }]);
+    expect(device).toEqual({ device: 'cpu', threads: 2, kernels, layers: 'native', exact: false });
+    expect(events).toEqual([{ type: 'device', ...CPU, threads: 2, kernels: told, layers: ONEDNN }]);
   });
 });
 

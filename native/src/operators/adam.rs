@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::context::{Attributes, Context};
 use super::update::{Adam, average};
-use super::{Operator, invalid};
+use super::{FLOAT, Operator, Slot, invalid};
 use crate::error::Result;
 
 /// Inputs: parameter, gradient, first moment, second moment (all of one shape); rate over the first correction, root of
@@ -18,8 +18,18 @@ pub struct AdamUpdate {
 
 impl Operator for AdamUpdate {
     const NAME: &'static CStr = c"AdamUpdate";
-    const INPUTS: usize = 10;
-    const REQUIRED: usize = 6;
+    const INPUTS: &'static [Slot] = &[
+        FLOAT,
+        FLOAT,
+        FLOAT,
+        FLOAT,
+        FLOAT,
+        FLOAT,
+        FLOAT.optional(),
+        FLOAT.optional(),
+        FLOAT.optional(),
+        FLOAT.optional(),
+    ];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         Ok(Self {
@@ -59,6 +69,7 @@ impl Operator for AdamUpdate {
                     average(column.part(&range), moved, share);
                 }
             }
-        })
+        })?;
+        context.finish()
     }
 }

@@ -28,12 +28,51 @@ impl Attributes {
         self.runtime.check(&format!("read the attribute {}", name.to_string_lossy()), status).map(|()| value)
     }
 
+    /// So many whole numbers, none of them negative.
+    pub fn lengths<const N: usize>(&self, name: &CStr) -> Result<[usize; N]> {
+        let (mut values, mut count) = ([0_i64; N], N);
+        // SAFETY: room for `count` numbers, which is set to how many there are.
+        let status = unsafe {
+            (self.runtime.ort.KernelInfoGetAttributeArray_int64)(
+                self.info,
+                name.as_ptr(),
+                values.as_mut_ptr(),
+                &raw mut count,
+            )
+        };
+        self.runtime.check(&format!("read the attribute {}", name.to_string_lossy()), status)?;
+        let wrong = || invalid(format!("the attribute {} must be {N} lengths", name.to_string_lossy()));
+        let mut lengths = [0; N];
+        for (length, value) in lengths.iter_mut().zip(values) {
+            *length = usize::try_from(value).map_err(|_| wrong())?;
+        }
+        if count == N { Ok(lengths) } else { Err(wrong()) }
+    }
+
     pub fn integer(&self, name: &CStr) -> Result<i64> {
         let mut value = 0;
         // SAFETY: as above.
         let status =
             unsafe { (self.runtime.ort.KernelInfoGetAttribute_int64)(self.info, name.as_ptr(), &raw mut value) };
         self.runtime.check(&format!("read the attribute {}", name.to_string_lossy()), status).map(|()| value)
+    }
+}
+
+/// A float32 tensor of four dimensions.
+#[derive(Clone, Copy)]
+pub struct Map {
+    pub data: *mut f32,
+    pub dims: [usize; 4],
+}
+
+impl Map {
+    /// Places of all its pictures.
+    pub const fn rows(self) -> usize {
+        self.dims[0] * self.dims[1] * self.dims[2]
+    }
+
+    pub const fn length(self) -> usize {
+        self.rows() * self.dims[3]
     }
 }
 
@@ -50,6 +89,14 @@ unsafe impl Send for Column {}
 unsafe impl Sync for Column {}
 
 impl Column {
+    pub const fn new(data: *mut f32, length: usize) -> Self {
+        Self { data, length }
+    }
+
+    pub const fn data(self) -> *mut f32 {
+        self.data
+    }
+
     /// # Safety
     /// `range` must lie within the tensor, and no other part that overlaps it may be in use.
     pub unsafe fn part<'a>(self, range: &Range<usize>) -> &'a mut [f32] {
@@ -100,6 +147,82 @@ impl Context {
         let length = dims.iter().try_fold(1_usize, |length, &dim| length.checked_mul(usize::try_from(dim).ok()?));
         let length = length.ok_or_else(|| invalid(format!("input {index} has the shape {}", shape(&dims))))?;
         Ok(Some((Column { data: data.cast(), length }, dims)))
+    }
+
+    /// A map [N, H, W, C], or weights [out, in, height, width]; `None` where it is left out.
+    pub fn optional_map(&self, index: usize) -> Result<Option<Map>> {
+        let Some((column, dims)) = self.input(index)? else { return Ok(None) };
+        let lengths: Vec<usize> = dims.iter().filter_map(|&dim| usize::try_from(dim).ok()).collect();
+        let dims = <[usize; 4]>::try_from(lengths).map_err(|_| {
+            invalid(format!("input {index} must have four dimensions, but has the shape {}", shape(&dims)))
+        })?;
+        Ok(Some(Map { data: column.data, dims }))
+    }
+
+    pub fn map(&self, index: usize) -> Result<Map> {
+        self.optional_map(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))
+    }
+
+    /// A map of a known shape; `None` where it is left out.
+    pub fn map_like(&self, index: usize, dims: [usize; 4]) -> Result<Option<Map>> {
+        let map = self.optional_map(index)?;
+        match map {
+            Some(map) if map.dims != dims => {
+                Err(invalid(format!("input {index} must have the shape {dims:?}, but has {:?}", map.dims)))
+            }
+            map => Ok(map),
+        }
+    }
+
+    /// Bytes of a known shape.
+    pub fn bytes(&self, index: usize, dims: [usize; 4]) -> Result<*mut u8> {
+        let map = self.map_like(index, dims)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
+        Ok(map.data.cast())
+    }
+
+    /// So many numbers.
+    pub fn vector(&self, index: usize, length: usize) -> Result<Column> {
+        let (column, dims) = self.input(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
+        if column.length != length {
+            return Err(invalid(format!(
+                "input {index} must have {length} numbers, but has the shape {}",
+                shape(&dims)
+            )));
+        }
+        Ok(column)
+    }
+
+    /// A flag.
+    pub fn flag(&self, index: usize) -> Result<bool> {
+        let (column, _) = self.input(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
+        if column.length != 1 {
+            return Err(invalid(format!("input {index} must be a single flag")));
+        }
+        // SAFETY: one element, which ONNX Runtime has checked to be a bool.
+        Ok(unsafe { column.data.cast::<u8>().read() } != 0)
+    }
+
+    /// Makes an output of this shape; `None` where nobody wants it.
+    pub fn output<T>(&self, index: usize, dims: &[usize]) -> Result<Option<*mut T>> {
+        let ort = self.runtime.ort;
+        let lengths: Vec<i64> = dims.iter().filter_map(|&dim| i64::try_from(dim).ok()).collect();
+        let (mut value, mut data) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: dimensions and out-pointers; the element type is the operator's own.
+        unsafe {
+            let status =
+                (ort.KernelContext_GetOutput)(self.raw, index, lengths.as_ptr(), lengths.len(), &raw mut value);
+            self.runtime.check("make an output", status)?;
+            if value.is_null() {
+                return Ok(None);
+            }
+            self.runtime.check("write an output", (ort.GetTensorMutableData)(value, &raw mut data))?;
+        }
+        Ok(Some(data.cast()))
+    }
+
+    /// An output that must be there.
+    pub fn needed<T>(&self, index: usize, dims: &[usize]) -> Result<*mut T> {
+        self.output(index, dims)?.ok_or_else(|| invalid(format!("output {index} is needed")))
     }
 
     /// A single number; `None` where it is left out.
@@ -155,17 +278,11 @@ impl Context {
         blocks.share(self.runtime, self.raw)
     }
 
-    /// Sets the output.
+    /// Sets the one output: done.
     pub fn finish(&self) -> Result<()> {
-        let ort = self.runtime.ort;
-        let (mut value, mut data) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: one dimension; on success the output is a bool [1].
-        unsafe {
-            let status = (ort.KernelContext_GetOutput)(self.raw, 0, [1].as_ptr(), 1, &raw mut value);
-            self.runtime.check("make the output", status)?;
-            self.runtime.check("write the output", (ort.GetTensorMutableData)(value, &raw mut data))?;
-            data.cast::<bool>().write(true);
-        }
+        let done = self.needed::<bool>(0, &[1])?;
+        // SAFETY: the output is a bool [1].
+        unsafe { done.write(true) };
         Ok(())
     }
 }

@@ -1,12 +1,16 @@
-//! Operators of ortune's own, of the domain `ortune`, for sessions on the CPU: in one pass over memory what takes the
-//! stock kernels many. How a graph calls them, onnx/native-update.ts knows.
+//! Operators of ortune's own, of the domain `ortune`, for sessions on the CPU: updates that do in one pass over memory what
+//! takes the stock kernels many, and layers on oneDNN, whose maps lie channels-last, [N, H, W, C]. How a graph calls them,
+//! onnx/native-update.ts and onnx/channels-last.ts know.
 
 mod adam;
 mod context;
+// The transforms are written for its vectors, and setup has oneDNN for no other processor.
+#[cfg(target_arch = "x86_64")]
+mod layers;
 mod sgd;
 mod update;
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -16,30 +20,79 @@ use ort_sys::{
 };
 
 use crate::error::{Failure, Result};
+#[cfg(target_arch = "x86_64")]
+use crate::onednn::OneDnn;
 use crate::runtime::{Runtime, c_string};
 use context::{Attributes, Context};
 
 const DOMAIN: &CStr = c"ortune";
 
-/// All inputs are float32; the output is bool [1]: true, once the operator is done.
+/// An input or output.
+#[derive(Clone, Copy)]
+struct Slot {
+    element: ONNXTensorElementDataType,
+    optional: bool,
+}
+
+const fn slot(element: ONNXTensorElementDataType) -> Slot {
+    Slot { element, optional: false }
+}
+
+const FLOAT: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+const BOOL: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
+const UINT8: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
+
+impl Slot {
+    /// May be left out.
+    const fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    const fn characteristic(self) -> Characteristic {
+        if self.optional { Characteristic::INPUT_OUTPUT_OPTIONAL } else { Characteristic::INPUT_OUTPUT_REQUIRED }
+    }
+}
+
 trait Operator: Sized + Sync {
     const NAME: &'static CStr;
-    const INPUTS: usize;
-    /// So many of the inputs, the first ones, must be there; the others may be left out.
-    const REQUIRED: usize;
+    const INPUTS: &'static [Slot];
+    /// By default bool [1]: true, once the operator is done.
+    const OUTPUTS: &'static [Slot] = &[BOOL];
+    /// An input whose memory an output may take over, where nobody else reads it any more.
+    const IN_PLACE: Option<&'static InPlace> = None;
 
     fn create(attributes: &Attributes) -> Result<Self>;
     fn compute(&self, context: &Context) -> Result<()>;
 }
 
-// Sessions refer to these for as long as they live.
-static OPERATORS: [OrtCustomOp; 2] = [table::<adam::AdamUpdate>(), table::<sgd::SgdUpdate>()];
+struct InPlace {
+    input: c_int,
+    output: c_int,
+}
+
+/// Updates, which any library with custom operators can run. Sessions refer to these for as long as they live.
+static UPDATES: [OrtCustomOp; 2] = [table::<adam::AdamUpdate>(), table::<sgd::SgdUpdate>()];
+
+fn operators() -> impl Iterator<Item = &'static OrtCustomOp> {
+    UPDATES.iter().chain(layers())
+}
+
+/// Those that need oneDNN, where it is loaded.
+#[cfg(target_arch = "x86_64")]
+fn layers() -> &'static [OrtCustomOp] {
+    if OneDnn::loaded().is_some() { &layers::LAYERS } else { &[] }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const fn layers() -> &'static [OrtCustomOp] {
+    &[]
+}
 
 /// Names of the operators.
 pub fn names() -> Vec<String> {
     // SAFETY: `name` takes any pointer and returns a static string.
     let name = |op: &OrtCustomOp| op.GetName.map(|name| unsafe { CStr::from_ptr(name(op)) });
-    OPERATORS.iter().filter_map(name).map(|name| name.to_string_lossy().into_owned()).collect()
+    operators().filter_map(name).map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
 /// The operators' domain, which must live as long as the sessions; `None` where the library was built without custom
@@ -54,7 +107,7 @@ pub fn domain(ort: &OrtApi) -> Option<*mut OrtCustomOpDomain> {
     // SAFETY: a NUL-terminated name, an out-pointer, and operators that stay where they are.
     unsafe {
         let created = succeeds((ort.CreateCustomOpDomain)(DOMAIN.as_ptr(), &raw mut raw));
-        (created && OPERATORS.iter().all(|op| succeeds((ort.CustomOpDomain_Add)(raw, op)))).then_some(raw)
+        (created && operators().all(|op| succeeds((ort.CustomOpDomain_Add)(raw, op)))).then_some(raw)
     }
 }
 
@@ -65,14 +118,14 @@ const fn table<O: Operator>() -> OrtCustomOp {
         CreateKernel: None,
         GetName: Some(name::<O>),
         GetExecutionProviderType: Some(provider),
-        GetInputType: Some(input_type),
+        GetInputType: Some(input_type::<O>),
         GetInputTypeCount: Some(input_count::<O>),
-        GetOutputType: Some(output_type),
-        GetOutputTypeCount: Some(output_count),
+        GetOutputType: Some(output_type::<O>),
+        GetOutputTypeCount: Some(output_count::<O>),
         KernelCompute: None,
         KernelDestroy: Some(destroy::<O>),
         GetInputCharacteristic: Some(input_characteristic::<O>),
-        GetOutputCharacteristic: Some(output_characteristic),
+        GetOutputCharacteristic: Some(output_characteristic::<O>),
         GetInputMemoryType: Some(input_memory),
         GetVariadicInputMinArity: None,
         GetVariadicInputHomogeneity: None,
@@ -83,8 +136,8 @@ const fn table<O: Operator>() -> OrtCustomOp {
         InferOutputShapeFn: None,
         GetStartVersion: None,
         GetEndVersion: None,
-        GetMayInplace: None,
-        ReleaseMayInplace: None,
+        GetMayInplace: if O::IN_PLACE.is_some() { Some(may_in_place::<O>) } else { None },
+        ReleaseMayInplace: if O::IN_PLACE.is_some() { Some(release_in_place) } else { None },
         GetAliasMap: None,
         ReleaseAliasMap: None,
     }
@@ -101,29 +154,42 @@ unsafe extern "system" fn provider(_: *const OrtCustomOp) -> *const std::ffi::c_
     ptr::null()
 }
 
-unsafe extern "system" fn input_type(_: *const OrtCustomOp, _: usize) -> ONNXTensorElementDataType {
-    ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+unsafe extern "system" fn input_type<O: Operator>(_: *const OrtCustomOp, index: usize) -> ONNXTensorElementDataType {
+    O::INPUTS[index].element
 }
 
 unsafe extern "system" fn input_count<O: Operator>(_: *const OrtCustomOp) -> usize {
-    O::INPUTS
+    O::INPUTS.len()
 }
 
-unsafe extern "system" fn output_type(_: *const OrtCustomOp, _: usize) -> ONNXTensorElementDataType {
-    ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL
+unsafe extern "system" fn output_type<O: Operator>(_: *const OrtCustomOp, index: usize) -> ONNXTensorElementDataType {
+    O::OUTPUTS[index].element
 }
 
-unsafe extern "system" fn output_count(_: *const OrtCustomOp) -> usize {
-    1
+unsafe extern "system" fn output_count<O: Operator>(_: *const OrtCustomOp) -> usize {
+    O::OUTPUTS.len()
 }
 
 unsafe extern "system" fn input_characteristic<O: Operator>(_: *const OrtCustomOp, index: usize) -> Characteristic {
-    if index < O::REQUIRED { Characteristic::INPUT_OUTPUT_REQUIRED } else { Characteristic::INPUT_OUTPUT_OPTIONAL }
+    O::INPUTS[index].characteristic()
 }
 
-unsafe extern "system" fn output_characteristic(_: *const OrtCustomOp, _: usize) -> Characteristic {
-    Characteristic::INPUT_OUTPUT_REQUIRED
+unsafe extern "system" fn output_characteristic<O: Operator>(_: *const OrtCustomOp, index: usize) -> Characteristic {
+    O::OUTPUTS[index].characteristic()
 }
+
+/// One pair: the inputs' and the outputs' indices are lists, which ONNX Runtime only reads.
+unsafe extern "system" fn may_in_place<O: Operator>(inputs: *mut *mut c_int, outputs: *mut *mut c_int) -> usize {
+    let Some(pair) = O::IN_PLACE else { return 0 };
+    // SAFETY: out-pointers; the lists are constants.
+    unsafe {
+        inputs.write(ptr::from_ref(&pair.input).cast_mut());
+        outputs.write(ptr::from_ref(&pair.output).cast_mut());
+    }
+    1
+}
+
+unsafe extern "system" fn release_in_place(_: *mut c_int, _: *mut c_int) {}
 
 unsafe extern "system" fn input_memory(_: *const OrtCustomOp, _: usize) -> OrtMemType {
     OrtMemType::OrtMemTypeDefault
@@ -156,8 +222,7 @@ unsafe extern "system" fn compute<O: Operator>(kernel: *mut c_void, raw: *mut Or
     let Kernel { runtime, operator } = unsafe { &*kernel.cast::<Kernel<O>>() };
     guarded(runtime.ort, || {
         let context = Context::new(runtime, raw)?;
-        operator.compute(&context)?;
-        context.finish()
+        operator.compute(&context)
     })
 }
 

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::context::{Attributes, Context};
 use super::update::{Sgd, average};
-use super::{Operator, invalid};
+use super::{FLOAT, Operator, Slot, invalid};
 use crate::error::Result;
 
 /// Inputs: parameter, gradient (of one shape), rate; optional: momentum, the clip factor, the average, its share.
@@ -16,8 +16,8 @@ pub struct SgdUpdate {
 
 impl Operator for SgdUpdate {
     const NAME: &'static CStr = c"SgdUpdate";
-    const INPUTS: usize = 7;
-    const REQUIRED: usize = 3;
+    const INPUTS: &'static [Slot] =
+        &[FLOAT, FLOAT, FLOAT, FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         Ok(Self {
@@ -52,6 +52,7 @@ impl Operator for SgdUpdate {
                     average(column.part(&range), moved, share);
                 }
             }
-        })
+        })?;
+        context.finish()
     }
 }

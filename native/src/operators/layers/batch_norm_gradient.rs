@@ -1,0 +1,141 @@
+//! `BatchNormGradient`: of a `BatchNorm` with its residual and `ReLU`.
+
+use std::ffi::CStr;
+use std::ops::Range;
+
+use super::channels::{
+    Sums, each_rows, pass_relu, scale_gradient, scale_masked_gradient, sum_masked_products, sum_products, sum_rows,
+    tiled,
+};
+use crate::error::{Failure, Result};
+use crate::onednn::OneDnn;
+use crate::operators::context::{Attributes, Column, Context};
+use crate::operators::{FLOAT, Operator, Slot, invalid};
+
+/// Inputs: the output's gradient and the input, maps [N, H, W, C]; scale, the saved mean and inverse deviation, [C] each;
+/// with a `ReLU`: the output. Outputs, each optional: the gradients of the input, of scale and offset, and of the residual.
+pub struct BatchNormGradient {
+    onednn: &'static OneDnn,
+    live: bool,
+    relu: bool,
+}
+
+impl Operator for BatchNormGradient {
+    const NAME: &'static CStr = c"BatchNormGradient";
+    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT.optional()];
+    const OUTPUTS: &'static [Slot] = &[FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
+
+    fn create(attributes: &Attributes) -> Result<Self> {
+        Ok(Self {
+            onednn: OneDnn::get()?,
+            live: attributes.integer(c"live")? != 0,
+            relu: attributes.integer(c"relu")? != 0,
+        })
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    fn compute(&self, context: &Context) -> Result<()> {
+        let (gradient, map) = (context.map(0)?, context.map(1)?);
+        let (channels, rows, length) = (map.dims[3], map.rows(), map.length());
+        if gradient.dims != map.dims {
+            return Err(invalid(format!(
+                "the gradient must have the shape {:?}, but has {:?}",
+                map.dims, gradient.dims
+            )));
+        }
+        let vector = |index: usize| context.vector(index, channels);
+        let all = 0..channels;
+        // SAFETY: vectors of so many channels, which are only read.
+        let [factor, mean, deviation] =
+            unsafe { [&*vector(2)?.part(&all), &*vector(3)?.part(&all), &*vector(4)?.part(&all)] };
+        let activated = if self.relu { Some(context.map_like(5, map.dims)?.ok_or_else(missing)?) } else { None };
+
+        let target = context.output::<f32>(0, &map.dims)?.map(|data| Column::new(data, length));
+        let of_factor = context.output::<f32>(1, &[channels])?.map(|data| Column::new(data, channels));
+        let of_offset = context.output::<f32>(2, &[channels])?.map(|data| Column::new(data, channels));
+        let residual = context.output::<f32>(3, &map.dims)?.map(|data| Column::new(data, length));
+
+        let team = self.onednn.team();
+        let (slope, input) = (Column::new(gradient.data, length), Column::new(map.data, length));
+        let activated = activated.map(|map| Column::new(map.data, length));
+        // The gradient behind the `ReLU`: made once where the residual wants it, else whenever it is read.
+        // SAFETY: here and below, ranges of different threads are apart; what is written to is no input.
+        let pass = |range: &Range<usize>, masked: &mut [f32]| unsafe {
+            match activated {
+                Some(activated) => pass_relu(slope.part(range), activated.part(range), masked),
+                None => masked.copy_from_slice(slope.part(range)),
+            }
+        };
+        let sums_wanted = of_factor.is_some() || of_offset.is_some() || (self.live && target.is_some());
+        let around = tiled(mean);
+        let mut sums: Sums = Vec::new();
+        if sums_wanted {
+            // SAFETY: as above.
+            sums = sum_rows(team, rows, channels, |range, sum, products| unsafe {
+                let rows = &*input.part(&range);
+                match (residual, activated) {
+                    (Some(residual), _) => {
+                        pass(&range, residual.part(&range));
+                        sum_products(residual.part(&range), rows, &around, sum, products);
+                    }
+                    (None, Some(activated)) => {
+                        sum_masked_products(slope.part(&range), activated.part(&range), rows, &around, sum, products);
+                    }
+                    (None, None) => sum_products(slope.part(&range), rows, &around, sum, products),
+                }
+            })?;
+        } else if let Some(residual) = residual {
+            // SAFETY: as above.
+            each_rows(team, rows, channels, |range| pass(&range, unsafe { residual.part(&range) }))?;
+        }
+
+        for (channel, [sum, products]) in sums.iter().enumerate() {
+            let at = channel..channel + 1;
+            // SAFETY: outputs of so many channels.
+            unsafe {
+                if let Some(of_factor) = of_factor {
+                    of_factor.part(&at)[0] = (products * f64::from(deviation[channel])) as f32;
+                }
+                if let Some(of_offset) = of_offset {
+                    of_offset.part(&at)[0] = *sum as f32;
+                }
+            }
+        }
+        let Some(target) = target else { return Ok(()) };
+
+        let slope_factor: Vec<f32> =
+            factor.iter().zip(deviation).map(|(factor, deviation)| factor * deviation).collect();
+        let count = rows as f64;
+        // dx = f r (g - sum(g) / n - (x - m) r^2 sum(g (x - m)) / n), as s g + (a x + b)
+        let linear = |channel: usize| -> [f32; 2] {
+            let (mean, deviation) = (f64::from(mean[channel]), f64::from(deviation[channel]));
+            let slope_factor = f64::from(slope_factor[channel]);
+            let [sum, products] = sums[channel];
+            let of_input = -slope_factor * deviation * deviation * products / count;
+            [of_input as f32, (-slope_factor * sum / count - of_input * mean) as f32]
+        };
+        let terms: Vec<[f32; 2]> =
+            if self.live { (0..channels).map(linear).collect() } else { vec![[0.0; 2]; channels] };
+        let of_input: Vec<f32> = terms.iter().map(|[of_input, _]| *of_input).collect();
+        let constant: Vec<f32> = terms.iter().map(|[_, constant]| *constant).collect();
+        let [slope_factor, of_input, constant] = [slope_factor, of_input, constant].map(|values| tiled(&values));
+        // SAFETY: as above.
+        each_rows(team, rows, channels, |range| unsafe {
+            let (rows, output) = (&*input.part(&range), target.part(&range));
+            match (residual, activated) {
+                (Some(residual), _) => {
+                    scale_gradient(residual.part(&range), rows, &slope_factor, &of_input, &constant, output);
+                }
+                (None, Some(activated)) => {
+                    let (slope, activated) = (&*slope.part(&range), &*activated.part(&range));
+                    scale_masked_gradient(slope, activated, rows, &slope_factor, &of_input, &constant, output);
+                }
+                (None, None) => scale_gradient(slope.part(&range), rows, &slope_factor, &of_input, &constant, output),
+            }
+        })
+    }
+}
+
+fn missing() -> Failure {
+    invalid("the output is needed, input 5, as a ReLU follows".into())
+}

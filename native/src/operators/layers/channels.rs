@@ -1,0 +1,294 @@
+//! Loops over a channels-last map, whose rows hold all channels of a place. They run over tiles of whole rows, so that few
+//! channels make no short loops; what belongs to a channel is repeated for each row of a tile.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::onednn::Team;
+use crate::operators::context::Column;
+
+/// Tiles whose sums are kept in float32, before they go into float64.
+const BLOCK: usize = 16;
+/// Elements of a tile, at least.
+const TILE: usize = 512;
+/// Elements that a thread is given at a time.
+const UNIT: usize = 4096;
+
+/// Rows of a tile.
+const fn rows_of_tile(channels: usize) -> usize {
+    if channels == 0 { 1 } else { TILE.div_ceil(channels) }
+}
+
+/// Values of the channels, for each row of a tile.
+pub fn tiled(values: &[f32]) -> Vec<f32> {
+    values.repeat(rows_of_tile(values.len()))
+}
+
+/// Compiles a loop twice, for any processor and for wide vectors. The operations are the same, and so are the results.
+macro_rules! vectorised {
+    ($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$doc])*
+        pub fn $name($($argument: $type),*) {
+            #[inline(always)]
+            fn plain($($argument: $type),*) $body
+            #[target_feature(enable = "avx2")]
+            fn wide($($argument: $type),*) {
+                plain($($argument),*);
+            }
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has been asked.
+                unsafe { wide($($argument),*) }
+            } else {
+                plain($($argument),*);
+            }
+        }
+    };
+}
+
+vectorised! {
+    /// For each channel the sum of what lies above `shift`, and of its squares.
+    fn sum_squares(rows: &[f32], shift: &[f32], sum: &mut [f32], squares: &mut [f32]) {
+        for row in rows.chunks(shift.len()) {
+            for (((value, shift), sum), squares) in row.iter().zip(shift).zip(&mut *sum).zip(&mut *squares) {
+                let above = value - shift;
+                *sum += above;
+                *squares += above * above;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// For each channel the sum of the gradient, and of its products with what lies above the mean.
+    fn sum_products(gradient: &[f32], rows: &[f32], mean: &[f32], sum: &mut [f32], products: &mut [f32]) {
+        for (slope, row) in gradient.chunks(mean.len()).zip(rows.chunks(mean.len())) {
+            let columns = slope.iter().zip(row).zip(mean).zip(&mut *sum).zip(&mut *products);
+            for ((((slope, value), mean), sum), products) in columns {
+                *sum += slope;
+                *products += slope * (value - mean);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// As [`sum_products`], of the gradient where the output is positive.
+    fn sum_masked_products(
+        gradient: &[f32],
+        output: &[f32],
+        rows: &[f32],
+        mean: &[f32],
+        sum: &mut [f32],
+        products: &mut [f32],
+    ) {
+        let channels = mean.len();
+        let lines = gradient.chunks(channels).zip(output.chunks(channels)).zip(rows.chunks(channels));
+        for ((slope, output), row) in lines {
+            let columns = slope.iter().zip(output).zip(row).zip(mean).zip(&mut *sum).zip(&mut *products);
+            for (((((slope, output), value), mean), sum), products) in columns {
+                let slope = if *output > 0.0 { *slope } else { 0.0 };
+                *sum += slope;
+                *products += slope * (value - mean);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// What of a gradient passes a `ReLU` with this output.
+    fn pass_relu(gradient: &[f32], output: &[f32], masked: &mut [f32]) {
+        for ((masked, slope), output) in masked.iter_mut().zip(gradient).zip(output) {
+            *masked = if *output > 0.0 { *slope } else { 0.0 };
+        }
+    }
+}
+
+vectorised! {
+    /// `factor * x + offset` of each channel.
+    fn scale(rows: &[f32], factor: &[f32], offset: &[f32], output: &mut [f32]) {
+        for (output, row) in output.chunks_mut(factor.len()).zip(rows.chunks(factor.len())) {
+            for (((output, value), factor), offset) in output.iter_mut().zip(row).zip(factor).zip(offset) {
+                *output = factor * value + offset;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// As [`scale`], plus the residual.
+    fn scale_add(rows: &[f32], factor: &[f32], offset: &[f32], residual: &[f32], output: &mut [f32]) {
+        let channels = factor.len();
+        let lines = output.chunks_mut(channels).zip(rows.chunks(channels)).zip(residual.chunks(channels));
+        for ((output, row), residual) in lines {
+            let columns = output.iter_mut().zip(row).zip(residual).zip(factor).zip(offset);
+            for ((((output, value), residual), factor), offset) in columns {
+                *output = factor * value + offset + residual;
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn relu(values: &mut [f32]) {
+        for value in values {
+            *value = if *value > 0.0 { *value } else { 0.0 };
+        }
+    }
+}
+
+vectorised! {
+    /// `slope_factor * gradient + factor * x + offset` of each channel.
+    fn scale_gradient(
+        gradient: &[f32],
+        rows: &[f32],
+        slope_factor: &[f32],
+        factor: &[f32],
+        offset: &[f32],
+        output: &mut [f32],
+    ) {
+        let channels = factor.len();
+        let lines = output.chunks_mut(channels).zip(gradient.chunks(channels)).zip(rows.chunks(channels));
+        for ((output, slope), row) in lines {
+            let columns = output.iter_mut().zip(slope).zip(row).zip(slope_factor).zip(factor).zip(offset);
+            for (((((output, slope), value), slope_factor), factor), offset) in columns {
+                *output = slope_factor * slope + (factor * value + offset);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// As [`scale_gradient`], of the gradient where the output of the forward pass is positive.
+    fn scale_masked_gradient(
+        gradient: &[f32],
+        activated: &[f32],
+        rows: &[f32],
+        slope_factor: &[f32],
+        factor: &[f32],
+        offset: &[f32],
+        output: &mut [f32],
+    ) {
+        let channels = factor.len();
+        let lines = output
+            .chunks_mut(channels)
+            .zip(gradient.chunks(channels))
+            .zip(activated.chunks(channels))
+            .zip(rows.chunks(channels));
+        for (((output, slope), activated), row) in lines {
+            let columns = output.iter_mut().zip(slope).zip(activated).zip(row).zip(slope_factor).zip(factor).zip(offset);
+            for ((((((output, slope), activated), value), slope_factor), factor), offset) in columns {
+                let slope = if *activated > 0.0 { *slope } else { 0.0 };
+                *output = slope_factor * slope + (factor * value + offset);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Takes over the values that are larger, and from where they come.
+    fn take_larger(values: &[f32], place: u8, maxima: &mut [f32], places: &mut [u8]) {
+        for ((value, maximum), taken) in values.iter().zip(maxima).zip(places) {
+            let larger = *value > *maximum;
+            *maximum = if larger { *value } else { *maximum };
+            *taken = if larger { place } else { *taken };
+        }
+    }
+}
+
+vectorised! {
+    /// Adds the gradient to where it was taken from.
+    fn add_taken(slope: &[f32], taken: &[u8], place: u8, target: &mut [f32]) {
+        for ((slope, taken), target) in slope.iter().zip(taken).zip(target) {
+            *target += if *taken == place { *slope } else { 0.0 };
+        }
+    }
+}
+
+vectorised! {
+    fn add_to(values: &[f32], others: &[f32], sum: &mut [f32]) {
+        for ((sum, value), other) in sum.iter_mut().zip(values).zip(others) {
+            *sum = value + other;
+        }
+    }
+}
+
+vectorised! {
+    fn add_row(row: &[f32], sum: &mut [f32]) {
+        for (sum, value) in sum.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+}
+
+/// Two sums of each channel, in float64.
+pub type Sums = Vec<[f64; 2]>;
+
+/// Two sums of each channel over the rows of a map: `block` adds those of some rows, given as a range of elements, to two
+/// tiles of float32. Each thread sums up its own part, and the parts are added up in their order.
+pub fn sum_rows(
+    team: Team,
+    rows: usize,
+    channels: usize,
+    block: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
+) -> Result<Sums> {
+    let parts: Vec<Mutex<Sums>> = (0..team.threads().max(1)).map(|_| Mutex::default()).collect();
+    let step = BLOCK * rows_of_tile(channels);
+    team.share(rows, step, |thread, range| {
+        let mut totals = vec![[0.0; 2]; channels];
+        let tile = rows_of_tile(channels) * channels;
+        let (mut first, mut second) = (vec![0.0; tile], vec![0.0; tile]);
+        for start in range.clone().step_by(step) {
+            let end = range.end.min(start + step);
+            first.fill(0.0);
+            second.fill(0.0);
+            block(start * channels..end * channels, &mut first, &mut second);
+            for (first, second) in first.chunks(channels).zip(second.chunks(channels)) {
+                for ((total, first), second) in totals.iter_mut().zip(first).zip(second) {
+                    total[0] += f64::from(*first);
+                    total[1] += f64::from(*second);
+                }
+            }
+        }
+        *parts[thread].lock().unwrap_or_else(PoisonError::into_inner) = totals;
+    })?;
+    let mut sums = vec![[0.0; 2]; channels];
+    for part in parts {
+        let part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (sum, part) in sums.iter_mut().zip(part) {
+            sum[0] += part[0];
+            sum[1] += part[1];
+        }
+    }
+    Ok(sums)
+}
+
+/// Runs `work` on ranges of elements that hold whole rows and begin with a tile.
+pub fn each_rows(team: Team, rows: usize, channels: usize, work: impl Fn(Range<usize>) + Sync) -> Result<()> {
+    let tile = rows_of_tile(channels);
+    let unit = tile * UNIT.div_ceil((tile * channels).max(1));
+    team.share(rows, unit, |_, range| {
+        for start in range.clone().step_by(unit) {
+            work(start * channels..range.end.min(start + unit) * channels);
+        }
+    })
+}
+
+/// `sum = values + others`, where the sum may be the others.
+///
+/// # Safety
+/// All must have the length of `values`; the sum must be no one else's.
+pub unsafe fn add(team: Team, values: &[f32], others: *mut f32, sum: *mut f32) -> Result<()> {
+    let (others, target) = (Column::new(others, values.len()), Column::new(sum, values.len()));
+    let in_place = others.data() == target.data();
+    team.share(values.len(), UNIT, |_, range| {
+        // SAFETY: parts of different threads are apart.
+        unsafe {
+            if in_place {
+                add_row(&values[range.clone()], target.part(&range));
+            } else {
+                add_to(&values[range.clone()], others.part(&range), target.part(&range));
+            }
+        }
+    })
+}

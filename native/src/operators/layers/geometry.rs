@@ -1,0 +1,103 @@
+//! What the layers share: a convolution's geometry, and what is made once for each shape of the input.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::onednn::{Convolution, Desc, OneDnn, Primitive, Role};
+use crate::operators::context::Attributes;
+use crate::operators::invalid;
+
+/// A convolution's attributes.
+pub struct Geometry {
+    strides: [usize; 2],
+    pads: [usize; 4],
+    /// By the definition, without fewer multiplications at the price of a little rounding.
+    pub exact: bool,
+}
+
+impl Geometry {
+    pub fn read(attributes: &Attributes) -> Result<Self> {
+        let strides = attributes.lengths(c"strides")?;
+        if strides.contains(&0) {
+            return Err(invalid("strides must be 1 at least".into()));
+        }
+        Ok(Self { strides, pads: attributes.lengths(c"pads")?, exact: attributes.integer(c"exact")? != 0 })
+    }
+
+    /// Shapes of the convolution of an input [N, H, W, in] with weights [out, in, height, width].
+    pub fn shapes(&self, input: [usize; 4], weights: [usize; 4]) -> Result<Convolution> {
+        let [batch, height, width, channels] = input;
+        let [out, from, tall, wide] = weights;
+        if from != channels {
+            return Err(invalid(format!("the weights {weights:?} do not fit the input {input:?}")));
+        }
+        let [top, left, bottom, right] = self.pads;
+        let length = |length: usize, pads: usize, kernel: usize, stride: usize| {
+            (length + pads).checked_sub(kernel).map(|room| room / stride + 1)
+        };
+        let (Some(down), Some(across)) =
+            (length(height, top + bottom, tall, self.strides[0]), length(width, left + right, wide, self.strides[1]))
+        else {
+            return Err(invalid(format!("the weights {weights:?} are larger than the padded input {input:?}")));
+        };
+        let output = [batch, down, across, out];
+        Ok(Convolution { input, output, kernel: [tall, wide], strides: self.strides, pads: self.pads })
+    }
+}
+
+/// Things made for a shape of the input, of which there are two or three: whole batches, the last one, those of tests.
+pub struct Made<T>(Mutex<HashMap<[usize; 4], T>>);
+
+impl<T> Made<T> {
+    pub fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// Runs `work` on what has been made for a shape, making it first where need be.
+    pub fn with<R>(
+        &self,
+        key: [usize; 4],
+        make: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(&mut T) -> Result<R>,
+    ) -> Result<R> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.entry(key) {
+            std::collections::hash_map::Entry::Occupied(mut entry) => work(entry.get_mut()),
+            std::collections::hash_map::Entry::Vacant(entry) => work(entry.insert(make()?)),
+        }
+    }
+}
+
+/// Brings weights from the layout they are kept in to the one that a primitive has chosen.
+pub struct Prepared {
+    reorder: Option<Primitive>,
+    /// Numbers that the chosen layout takes; none if it is that of the weights.
+    pub length: usize,
+}
+
+impl Prepared {
+    pub fn new(kept: &Desc, chosen: &Desc) -> Result<Self> {
+        if chosen.equals(kept) {
+            return Ok(Self { reorder: None, length: 0 });
+        }
+        Ok(Self { reorder: Some(Primitive::reorder(kept, chosen, false)?), length: chosen.length() })
+    }
+
+    /// The weights in the chosen layout: in `room`, or where they are.
+    ///
+    /// # Safety
+    /// The weights must have the shape that this was made for, and `room` the length.
+    pub unsafe fn run(&mut self, weights: *mut f32, room: &mut [f32]) -> Result<*mut f32> {
+        let Some(reorder) = &mut self.reorder else { return Ok(weights) };
+        // SAFETY: as promised by the caller.
+        unsafe { reorder.run(&[(Role::Source, weights), (Role::Destination, room.as_mut_ptr())])? };
+        Ok(room.as_mut_ptr())
+    }
+}
+
+/// Plain weights [out, in, height, width] as those of the convolution from outputs to inputs: [in, out, 1, 1].
+pub fn transposed(onednn: &'static OneDnn, shapes: &Convolution) -> Result<Desc> {
+    let [out, from, ..] = shapes.weights();
+    Desc::strided(onednn, &[from, out, 1, 1], &[1, from, 1, 1])
+}

@@ -1,0 +1,207 @@
+//! `ConvolutionWeightGradient`: adds the gradient of a convolution's weights to their buffer.
+
+use std::ffi::CStr;
+
+use super::geometry::{Geometry, Made};
+use super::products::{Operands, room_for, sum_of_products};
+use super::winograd::{applies, weight_gradient};
+use crate::error::Result;
+use crate::onednn::{self, Desc, OneDnn, Primitive, Role, Team, with_workspace};
+use crate::operators::context::{Attributes, Column, Context, Map};
+use crate::operators::{BOOL, FLOAT, Operator, Slot, invalid};
+
+/// Inputs: the convolution's input [N, H, W, in], its output's gradient [N, H', W', out], the buffer
+/// [out, in, height, width], and whether to write over it.
+pub struct ConvolutionWeightGradient {
+    onednn: &'static OneDnn,
+    geometry: Geometry,
+    made: Made<Way>,
+}
+
+enum Way {
+    Direct(Direct),
+    /// For each place of the kernel a product of matrices.
+    Products,
+    Winograd,
+}
+
+struct Direct {
+    primitive: Primitive,
+    /// Numbers of the input's places that a 1x1 convolution does not skip, where it skips some.
+    gathered: usize,
+    /// Numbers of the layout that the primitive has chosen for the gradient.
+    length: usize,
+    /// From that layout into the buffer, written over or added to.
+    over: Primitive,
+    adding: Primitive,
+}
+
+impl Way {
+    fn new(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+        if !exact && applies(shapes) {
+            return Ok(Self::Winograd);
+        }
+        let [out, from, tall, wide] = shapes.weights();
+        if onednn.instruction_set() == "AVX2" && tall * wide <= 9 && out.min(from) >= 16 {
+            return Ok(Self::Products);
+        }
+        // oneDNN 3.11 gathers the places itself, but writes past its scratch memory where channels are few.
+        let skips = shapes.kernel == [1, 1] && shapes.pads == [0; 4] && shapes.strides != [1, 1];
+        let [batch, down, across, _] = shapes.output;
+        let dense = [batch, down, across, shapes.input[3]];
+        let (primitive, chosen) = if skips {
+            Primitive::weight_gradient(onednn, &onednn::Convolution { input: dense, strides: [1, 1], ..*shapes })?
+        } else {
+            Primitive::weight_gradient(onednn, shapes)?
+        };
+        let kept = Desc::plain(onednn, &shapes.weights())?;
+        Ok(Self::Direct(Direct {
+            primitive,
+            gathered: if skips { dense.iter().product() } else { 0 },
+            length: chosen.length(),
+            over: Primitive::reorder(&chosen, &kept, false)?,
+            adding: Primitive::reorder(&chosen, &kept, true)?,
+        }))
+    }
+}
+
+impl Direct {
+    /// # Safety
+    /// The maps and the buffer must have the shapes that this was made for.
+    unsafe fn run(
+        &mut self,
+        team: Team,
+        shapes: &onednn::Convolution,
+        input: Map,
+        gradient: Map,
+        buffer: Map,
+        reset: bool,
+    ) -> Result<()> {
+        let Self { primitive, gathered, length, over, adding } = self;
+        with_workspace([*length, *gathered], |[own, dense]| {
+            let source = if dense.is_empty() {
+                input.data
+            } else {
+                gather(team, input, shapes, dense)?;
+                dense.as_mut_ptr()
+            };
+            let own = own.as_mut_ptr();
+            // SAFETY: as promised by the caller; the workspace has the lengths asked for.
+            unsafe {
+                primitive.run(&[
+                    (Role::Source, source),
+                    (Role::DestinationGradient, gradient.data),
+                    (Role::WeightsGradient, own),
+                ])?;
+                let into = if reset { over } else { adding };
+                into.run(&[(Role::Source, own), (Role::Destination, buffer.data)])
+            }
+        })
+    }
+}
+
+/// # Safety
+/// The maps and the buffer must have these shapes, and the processor AVX2.
+unsafe fn by_products(
+    team: Team,
+    shapes: &onednn::Convolution,
+    input: Map,
+    gradient: Map,
+    buffer: Map,
+    reset: bool,
+) -> Result<()> {
+    let [out, from, tall, wide] = shapes.weights();
+    let [_, height, width, _] = shapes.input;
+    let [_, down, across, _] = shapes.output;
+    let area = tall * wide;
+    let single = area == 1;
+    let (room, length) = (room_for(team, out, from), out * from);
+    with_workspace([room, if single { 0 } else { area * length }], |[room, own]| {
+        for tap in 0..area {
+            let place = |place: usize| {
+                let (picture, y, x) = (place / across / down, place / across % down, place % across);
+                let row = (y * shapes.strides[0] + tap / wide).checked_sub(shapes.pads[0])?;
+                let column = (x * shapes.strides[1] + tap % wide).checked_sub(shapes.pads[1])?;
+                let inside = row < height && column < width;
+                inside.then_some(((picture * height + row) * width + column) * from)
+            };
+            let result = if single { buffer.data } else { own[tap * length..].as_mut_ptr() };
+            let operands = Operands {
+                gradient: Column::new(gradient.data, gradient.length()),
+                out,
+                input: Column::new(input.data, input.length()),
+                from,
+                place: &place,
+                places: gradient.rows(),
+                result: Column::new(result, length),
+            };
+            // SAFETY: as promised by the caller.
+            unsafe { sum_of_products(team, &operands, reset || !single, room)? };
+        }
+        if single {
+            return Ok(());
+        }
+        // From [place of the kernel, out, in] to [out, in, place].
+        let buffer = Column::new(buffer.data, buffer.length());
+        team.share(length, 1, |_, range| {
+            // SAFETY: each thread has a part of its own.
+            let target = unsafe { buffer.part(&(range.start * area..range.end * area)) };
+            for (kernel, at) in target.chunks_exact_mut(area).zip(range) {
+                for (tap, value) in kernel.iter_mut().enumerate() {
+                    let sum = own[tap * length + at];
+                    *value = if reset { sum } else { *value + sum };
+                }
+            }
+        })
+    })
+}
+
+/// Copies the places that a 1x1 convolution does not skip.
+fn gather(team: Team, input: Map, shapes: &onednn::Convolution, dense: &mut [f32]) -> Result<()> {
+    let [_, height, width, channels] = shapes.input;
+    let [batch, down, across, _] = shapes.output;
+    let [tall, wide] = shapes.strides;
+    let (from, to) = (Column::new(input.data, input.length()), Column::new(dense.as_mut_ptr(), dense.len()));
+    team.share(batch * down, 1, |_, rows| {
+        for row in rows {
+            let start = (row / down * height + row % down * tall) * width;
+            for place in 0..across {
+                let (source, target) = ((start + place * wide) * channels, (row * across + place) * channels);
+                // SAFETY: each row is one thread's; the input is only read.
+                unsafe {
+                    to.part(&(target..target + channels)).copy_from_slice(from.part(&(source..source + channels)));
+                }
+            }
+        }
+    })
+}
+
+impl Operator for ConvolutionWeightGradient {
+    const NAME: &'static CStr = c"ConvolutionWeightGradient";
+    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, BOOL];
+
+    fn create(attributes: &Attributes) -> Result<Self> {
+        Ok(Self { onednn: OneDnn::get()?, geometry: Geometry::read(attributes)?, made: Made::new() })
+    }
+
+    fn compute(&self, context: &Context) -> Result<()> {
+        let (map, gradient, buffer) = (context.map(0)?, context.map(1)?, context.map(2)?);
+        let reset = context.flag(3)?;
+        let shapes = self.geometry.shapes(map.dims, buffer.dims)?;
+        if shapes.output != gradient.dims {
+            let (expected, received) = (shapes.output, gradient.dims);
+            return Err(invalid(format!("the gradient must have the shape {expected:?}, but has {received:?}")));
+        }
+        let team = self.onednn.team();
+        let make = || Way::new(self.onednn, &shapes, self.geometry.exact);
+        // SAFETY: the maps and the buffer have the shapes that both were made for.
+        self.made.with(map.dims, make, |way| unsafe {
+            match way {
+                Way::Winograd => weight_gradient(team, &shapes, map.data, gradient.data, buffer.data, reset),
+                Way::Products => by_products(team, &shapes, map, gradient, buffer, reset),
+                Way::Direct(direct) => direct.run(team, &shapes, map, gradient, buffer, reset),
+            }
+        })?;
+        context.finish()
+    }
+}

@@ -1,0 +1,237 @@
+//! Convolutions of 3x3, stride 1, padded by 1, with a quarter of the multiplications: F(4x4, 3x3) of Lavin and Gray, "Fast
+//! algorithms for convolutional neural networks", CVPR 2016. A map is cut into tiles of 4x4 places; transforms of tiles and
+//! weights make 36 products of matrices out of a convolution. The same scheme gives both gradients.
+
+mod lines;
+mod products;
+mod transforms;
+
+use crate::error::Result;
+use crate::onednn::{Convolution, Team, with_workspace};
+use products::{PLACES, multiply, multiply_transposed};
+use transforms::{LANES, Tiles, WeightsOf, matrix};
+
+/// Transformed tiles that are held at a time, in numbers: they stay in a cache, near if they can.
+const CHUNK: usize = 1 << 19;
+/// With fewer tiles, moving the transformed weights costs more than the multiplications that are saved.
+const FEWEST_TILES: usize = 48;
+
+/// Whether this way of computing is open for a convolution, and worth it.
+pub fn applies(shapes: &Convolution) -> bool {
+    let [_, height, width, channels] = shapes.input;
+    let fits = shapes.kernel == [3, 3]
+        && shapes.strides == [1, 1]
+        && shapes.pads == [1; 4]
+        && channels.is_multiple_of(LANES)
+        && shapes.output[3].is_multiple_of(LANES);
+    fits && height >= 4 && width >= 4 && Tiles::of(shapes.input).count() >= FEWEST_TILES && transforms::supported()
+}
+
+/// Ranges of tiles of almost the same length, start and length.
+fn chunks(count: usize, longest: usize) -> impl Iterator<Item = (usize, usize)> {
+    let length = count.div_ceil(count.div_ceil(longest));
+    (0..count).step_by(length).map(move |start| (start, length.min(count - start)))
+}
+
+/// Most tiles of a chunk. All weights are read for each: many of them want larger chunks.
+fn longest(tiles: Tiles, [from, to]: [usize; 2]) -> usize {
+    (CHUNK.max(PLACES * from * to / 4) / (PLACES * (from + to))).clamp(1, tiles.count())
+}
+
+/// Numbers of working memory: transformed weights, and tiles before and behind the products.
+fn lengths([from, to]: [usize; 2], longest: usize) -> [usize; 3] {
+    [matrix(from, to), matrix(longest, from), matrix(longest, to)].map(|length| PLACES * length)
+}
+
+/// # Safety
+/// [`applies`] must have said yes to `shapes`; the input, `weights` [out, in, 3, 3] and the output must have them, and the
+/// output be no one else's.
+pub unsafe fn convolve(
+    team: Team,
+    shapes: &Convolution,
+    input: *const f32,
+    weights: *const f32,
+    output: *mut f32,
+) -> Result<()> {
+    let channels = [shapes.input[3], shapes.output[3]];
+    // SAFETY: as promised by the caller.
+    unsafe { run(team, Tiles::of(shapes.input), WeightsOf::Forward, channels, input, weights, output, None) }
+}
+
+/// The gradient of the input: the convolution of the output's gradient with the weights turned round. `addend` is added to it:
+/// memory of its shape, or the result itself.
+///
+/// # Safety
+/// As for [`convolve`].
+pub unsafe fn input_gradient(
+    team: Team,
+    shapes: &Convolution,
+    gradient: *const f32,
+    weights: *const f32,
+    result: *mut f32,
+    addend: Option<*const f32>,
+) -> Result<()> {
+    let channels = [shapes.output[3], shapes.input[3]];
+    // SAFETY: as promised by the caller.
+    unsafe { run(team, Tiles::of(shapes.input), WeightsOf::InputGradient, channels, gradient, weights, result, addend) }
+}
+
+#[allow(clippy::too_many_arguments)] // All of a convolution.
+unsafe fn run(
+    team: Team,
+    tiles: Tiles,
+    of: WeightsOf,
+    [from, to]: [usize; 2],
+    source: *const f32,
+    weights: *const f32,
+    destination: *mut f32,
+    addend: Option<*const f32>,
+) -> Result<()> {
+    let longest = longest(tiles, [from, to]);
+    with_workspace(lengths([from, to], longest), |[kernels, inputs, outputs]| {
+        // SAFETY: as promised by the caller; the workspace's pieces have the lengths that the transforms fill.
+        unsafe {
+            transforms::weights(team, of, weights, [from, to], kernels)?;
+            for (start, length) in chunks(tiles.count(), longest) {
+                transforms::input(team, tiles, source, from, start..start + length, inputs)?;
+                multiply(team, [length, from, to], inputs, kernels, outputs)?;
+                transforms::output(team, tiles, outputs, to, start..start + length, destination, addend)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The gradient of the weights, added to the buffer [out, in, 3, 3], or with `reset` written over it.
+///
+/// # Safety
+/// As for [`convolve`].
+pub unsafe fn weight_gradient(
+    team: Team,
+    shapes: &Convolution,
+    input: *const f32,
+    gradient: *const f32,
+    buffer: *mut f32,
+    reset: bool,
+) -> Result<()> {
+    let (tiles, from, to) = (Tiles::of(shapes.input), shapes.input[3], shapes.output[3]);
+    let longest = longest(tiles, [from, to]);
+    with_workspace(lengths([from, to], longest), |[kernels, inputs, outputs]| {
+        // SAFETY: as for the convolution.
+        unsafe {
+            for (start, length) in chunks(tiles.count(), longest) {
+                transforms::input(team, tiles, input, from, start..start + length, inputs)?;
+                transforms::gradient(team, tiles, gradient, to, start..start + length, outputs)?;
+                multiply_transposed(team, [from, length, to], inputs, outputs, kernels, start > 0)?;
+            }
+            transforms::weights_gradient(team, kernels, [from, to], buffer, reset)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{applies, convolve, input_gradient, weight_gradient};
+    use crate::error::Result;
+    use crate::onednn::{Convolution, OneDnn};
+
+    /// Numbers from -0.5 to 0.5, the same each time.
+    fn numbers(length: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                #[allow(clippy::cast_precision_loss)]
+                let number = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
+                number
+            })
+            .collect()
+    }
+
+    /// All products of a convolution of 3x3 padded by 1: places of the input, the weights and the output, with its index.
+    fn products(shapes: &Convolution, mut visit: impl FnMut(usize, usize, usize)) {
+        let [batch, height, width, from] = shapes.input;
+        let to = shapes.output[3];
+        for n in 0..batch {
+            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
+                    let (Some(row), Some(column)) = ((y + dy).checked_sub(1), (x + dx).checked_sub(1)) else {
+                        continue;
+                    };
+                    if row >= height || column >= width {
+                        continue;
+                    }
+                    for (i, o) in (0..from).flat_map(|i| (0..to).map(move |o| (i, o))) {
+                        visit(
+                            ((n * height + row) * width + column) * from + i,
+                            (o * from + i) * 9 + dy * 3 + dx,
+                            ((n * height + y) * width + x) * to + o,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn assert_close(left: &[f32], right: &[f64], what: &str) {
+        let norm = right.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let off = left.iter().zip(right).map(|(left, right)| (f64::from(*left) - right).powi(2)).sum::<f64>().sqrt();
+        assert!(off < 3e-6 * norm, "{what} is off by {off} of {norm}");
+    }
+
+    #[test]
+    fn gives_a_convolution_and_both_its_gradients() -> Result<()> {
+        let Some(onednn) = OneDnn::for_tests() else { return Ok(()) };
+        for (threads, [batch, height, width, from, to]) in
+            [(1, [4, 16, 16, 8, 16]), (2, [9, 7, 10, 24, 8]), (3, [25, 4, 5, 8, 8])]
+        {
+            onednn.set_threads(threads);
+            let shapes = Convolution {
+                input: [batch, height, width, from],
+                output: [batch, height, width, to],
+                kernel: [3, 3],
+                strides: [1, 1],
+                pads: [1; 4],
+            };
+            assert!(applies(&shapes));
+            let (input, weights) = (numbers(shapes.input.iter().product(), 1), numbers(9 * from * to, 2));
+            let gradient = numbers(shapes.output.iter().product(), 3);
+            let (mut output, mut of_input, mut of_weights) =
+                (vec![0.0; gradient.len()], vec![0.0; input.len()], vec![0.0; weights.len()]);
+            products(&shapes, |i, w, o| {
+                output[o] += f64::from(input[i]) * f64::from(weights[w]);
+                of_input[i] += f64::from(gradient[o]) * f64::from(weights[w]);
+                of_weights[w] += f64::from(gradient[o]) * f64::from(input[i]);
+            });
+            let mut result = vec![0.0; output.len()];
+            // SAFETY: of the shapes that it was made for.
+            unsafe {
+                convolve(onednn.team(), &shapes, input.as_ptr(), weights.as_ptr(), result.as_mut_ptr())?;
+            }
+            assert_close(&result, &output, "the convolution");
+
+            // Added to what the input's gradient has already.
+            let mut result = numbers(input.len(), 4);
+            let sum: Vec<f64> = result.iter().zip(&of_input).map(|(other, own)| f64::from(*other) + own).collect();
+            let addend = Some(result.as_ptr());
+            // SAFETY: as above; the addend is the destination.
+            unsafe {
+                let result = result.as_mut_ptr();
+                input_gradient(onednn.team(), &shapes, gradient.as_ptr(), weights.as_ptr(), result, addend)?;
+            }
+            assert_close(&result, &sum, "the input's gradient");
+
+            let mut result = numbers(weights.len(), 5);
+            for reset in [true, false] {
+                // SAFETY: as above.
+                unsafe {
+                    let result = result.as_mut_ptr();
+                    weight_gradient(onednn.team(), &shapes, input.as_ptr(), gradient.as_ptr(), result, reset)?;
+                }
+            }
+            let twice: Vec<f64> = of_weights.iter().map(|value| 2.0 * value).collect();
+            assert_close(&result, &twice, "the weights' gradient");
+        }
+        Ok(())
+    }
+}
