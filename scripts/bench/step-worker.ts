@@ -14,17 +14,11 @@ import { Random } from '../../src/random.ts';
 import { openSession } from '../../src/training/session.ts';
 import { libraryStepper } from '../../src/training/stepper.ts';
 
-const [depth, width, side, size, threads] = process.argv.slice(2, 7).map(Number) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
-const kind = process.argv[7];
+const [depth, side, size, threads] = process.argv.slice(2, 6).map(Number) as [number, number, number, number];
+const kind = process.argv[6];
 
 function artifacts() {
-  const model = buildResNet({ depth: depth as ResNetOptions['depth'], width, imageSize: side, classes: 102 });
+  const model = buildResNet({ depth: depth as ResNetOptions['depth'], imageSize: side, classes: 102 });
   const layers = kind === 'stock' ? 'stock' : 'native';
   return buildArtifacts(model, { ...wholeNetwork(model, 'live', ADAM_DEFAULTS), layers, exact: kind === 'exact' });
 }

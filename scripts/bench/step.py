@@ -8,10 +8,10 @@ import time
 import torch
 import torchvision
 
-depth, width, side, size, threads = sys.argv[1:6]
+depth, side, size, threads = sys.argv[1:5]
 torch.manual_seed(0)
 torch.set_num_threads(int(threads))
-network = getattr(torchvision.models, f"resnet{depth}")(num_classes=102, width_per_group=round(64 * float(width)))
+network = getattr(torchvision.models, f"resnet{depth}")(num_classes=102)
 network = network.to(memory_format=torch.channels_last).train()
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 loss = torch.nn.CrossEntropyLoss()

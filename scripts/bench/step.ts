@@ -3,7 +3,7 @@
  * Runtime's kernels, and ortune's with and without Winograd's algorithm. Each is a process of its own; they take turns, a
  * few steps at a time, while the others sleep.
  *
- * `npm run bench -- [--depth 50] [--width 1] [--image-size 224,128] [--batch-size 16] [--threads 2] [--steps 3] [--rounds 5]
+ * `npm run bench -- [--depth 50] [--image-size 224,128] [--batch-size 16] [--threads 2] [--steps 3] [--rounds 5]
  * [--kinds pytorch,stock,exact,native] [--out FILE.json]`
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -17,7 +17,6 @@ import { pytorch } from '../../test/parity/setup.mjs';
 const { values } = parseArgs({
   options: {
     depth: { type: 'string', default: '50' },
-    width: { type: 'string', default: '1' },
     'image-size': { type: 'string', default: '224,128' },
     'batch-size': { type: 'string', default: '16' },
     threads: { type: 'string', default: '2' },
@@ -50,8 +49,8 @@ class Trainer {
   readonly #lines: AsyncIterator<string>;
 
   constructor(kind: string, imageSize: number) {
-    const { depth, width, threads } = values;
-    const settings = [depth, width, String(imageSize), values['batch-size'], threads];
+    const { depth, threads } = values;
+    const settings = [depth, String(imageSize), values['batch-size'], threads];
     const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
     const [command, ...args] =
       kind === 'pytorch'
@@ -101,9 +100,9 @@ function median(numbers: readonly number[]): number {
 
 const kinds = values.kinds.split(',').filter((kind) => kind !== 'pytorch' || pytorch.isReady());
 if (!kinds.includes('pytorch')) console.error('Without PyTorch: node test/parity/setup.mjs makes its environment.');
-const { depth, width, threads } = values;
+const { depth, threads } = values;
 console.log(
-  `ResNet${depth}, width ${width}, batch ${values['batch-size']}, ${threads} threads; ${cpus()[0]?.model}, Node ${process.versions.node}\n`,
+  `ResNet${depth}, batch ${values['batch-size']}, ${threads} threads; ${cpus()[0]?.model}, Node ${process.versions.node}\n`,
 );
 console.log(
   `| | ${'image'} | ms a step | images/s | of the first | peak memory |\n| --- | --- | --- | --- | --- | --- |`,

@@ -41,6 +41,27 @@ impl Convolution {
     }
 }
 
+/// What a convolution's plans are made from.
+struct Pieces {
+    input: Desc,
+    output: Desc,
+    /// Weights in any layout.
+    any: Desc,
+    /// Strides, dilations, pads before and after.
+    geometry: [Dims; 4],
+}
+
+impl Pieces {
+    fn new(onednn: &'static OneDnn, shapes: &Convolution) -> Result<Self> {
+        Ok(Self {
+            input: Desc::map(onednn, shapes.input)?,
+            output: Desc::map(onednn, shapes.output)?,
+            any: Desc::any(onednn, &shapes.weights())?,
+            geometry: shapes.geometry()?,
+        })
+    }
+}
+
 /// What a memory is to a primitive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -89,9 +110,7 @@ impl Plan {
     }
 
     fn forward(onednn: &'static OneDnn, shapes: &Convolution, adding: bool) -> Result<Self> {
-        let (input, output) = (Desc::map(onednn, shapes.input)?, Desc::map(onednn, shapes.output)?);
-        let weights = Desc::any(onednn, &shapes.weights())?;
-        let [strides, dilates, before, after] = shapes.geometry()?;
+        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
         let attributes = Attributes::new(onednn, adding)?;
         // SAFETY: valid descriptions; a null bias is none.
         Self::new(onednn, "plan a convolution", |api, out| unsafe {
@@ -101,7 +120,7 @@ impl Plan {
                 api::FORWARD_TRAINING,
                 api::CONVOLUTION_DIRECT,
                 input.raw,
-                weights.raw,
+                any.raw,
                 ptr::null_mut(),
                 output.raw,
                 &raw const strides,
@@ -207,10 +226,8 @@ impl Primitive {
 
     /// `DestinationGradient`, `Weights`, `SourceGradient`; and the weights' layout.
     pub fn input_gradient(onednn: &'static OneDnn, shapes: &Convolution) -> Result<(Self, Desc)> {
+        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
         let hint = Plan::forward(onednn, shapes, false)?;
-        let (input, output) = (Desc::map(onednn, shapes.input)?, Desc::map(onednn, shapes.output)?);
-        let any = Desc::any(onednn, &shapes.weights())?;
-        let [strides, dilates, before, after] = shapes.geometry()?;
         // SAFETY: valid descriptions, and the plan of the forward convolution; null attributes are none.
         let plan = Plan::new(onednn, "plan a convolution's gradient", |api, out| unsafe {
             (api.convolution_backward_data)(
@@ -235,10 +252,8 @@ impl Primitive {
 
     /// Source, `DestinationGradient`, `WeightsGradient`; and the layout of that.
     pub fn weight_gradient(onednn: &'static OneDnn, shapes: &Convolution) -> Result<(Self, Desc)> {
+        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
         let hint = Plan::forward(onednn, shapes, false)?;
-        let (input, output) = (Desc::map(onednn, shapes.input)?, Desc::map(onednn, shapes.output)?);
-        let any = Desc::any(onednn, &shapes.weights())?;
-        let [strides, dilates, before, after] = shapes.geometry()?;
         // SAFETY: as for the input's gradient; a null bias is none.
         let plan = Plan::new(onednn, "plan a convolution's gradient", |api, out| unsafe {
             (api.convolution_backward_weights)(

@@ -18,6 +18,16 @@ pub struct ConvolutionWeightGradient {
     made: Made<Way>,
 }
 
+/// A gradient to be computed.
+struct Task {
+    team: Team,
+    shapes: onednn::Convolution,
+    input: Map,
+    gradient: Map,
+    buffer: Map,
+    reset: bool,
+}
+
 enum Way {
     Direct(Direct),
     /// For each place of the kernel a product of matrices.
@@ -68,15 +78,7 @@ impl Way {
 impl Direct {
     /// # Safety
     /// The maps and the buffer must have the shapes that this was made for.
-    unsafe fn run(
-        &mut self,
-        team: Team,
-        shapes: &onednn::Convolution,
-        input: Map,
-        gradient: Map,
-        buffer: Map,
-        reset: bool,
-    ) -> Result<()> {
+    unsafe fn run(&mut self, &Task { team, ref shapes, input, gradient, buffer, reset }: &Task) -> Result<()> {
         let Self { primitive, gathered, length, over, adding } = self;
         with_workspace([*length, *gathered], |[own, dense]| {
             let source = if dense.is_empty() {
@@ -102,14 +104,7 @@ impl Direct {
 
 /// # Safety
 /// The maps and the buffer must have these shapes, and the processor AVX2.
-unsafe fn by_products(
-    team: Team,
-    shapes: &onednn::Convolution,
-    input: Map,
-    gradient: Map,
-    buffer: Map,
-    reset: bool,
-) -> Result<()> {
+unsafe fn by_products(&Task { team, ref shapes, input, gradient, buffer, reset }: &Task) -> Result<()> {
     let [out, from, tall, wide] = shapes.weights();
     let [_, height, width, _] = shapes.input;
     let [_, down, across, _] = shapes.output;
@@ -185,21 +180,21 @@ impl Operator for ConvolutionWeightGradient {
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let (map, gradient, buffer) = (context.map(0)?, context.map(1)?, context.map(2)?);
-        let reset = context.flag(3)?;
-        let shapes = self.geometry.shapes(map.dims, buffer.dims)?;
+        let (input, gradient, buffer) = (context.map(0)?, context.map(1)?, context.map(2)?);
+        let shapes = self.geometry.shapes(input.dims, buffer.dims)?;
         if shapes.output != gradient.dims {
             let (expected, received) = (shapes.output, gradient.dims);
             return Err(invalid(format!("the gradient must have the shape {expected:?}, but has {received:?}")));
         }
-        let team = self.onednn.team();
-        let make = || Way::new(self.onednn, &shapes, self.geometry.exact);
+        let task = Task { team: self.onednn.team(), shapes, input, gradient, buffer, reset: context.flag(3)? };
+        let Task { team, shapes, reset, .. } = &task;
+        let make = || Way::new(self.onednn, shapes, self.geometry.exact);
         // SAFETY: the maps and the buffer have the shapes that both were made for.
-        self.made.with(map.dims, make, |way| unsafe {
+        self.made.with(input.dims, make, |way| unsafe {
             match way {
-                Way::Winograd => weight_gradient(team, &shapes, map.data, gradient.data, buffer.data, reset),
-                Way::Products => by_products(team, &shapes, map, gradient, buffer, reset),
-                Way::Direct(direct) => direct.run(team, &shapes, map, gradient, buffer, reset),
+                Way::Winograd => weight_gradient(*team, shapes, input.data, gradient.data, buffer.data, *reset),
+                Way::Products => by_products(&task),
+                Way::Direct(direct) => direct.run(&task),
             }
         })?;
         context.finish()

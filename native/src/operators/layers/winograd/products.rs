@@ -15,6 +15,30 @@ pub const PLACES: usize = 36;
 const TALL: usize = 6;
 const LANES: usize = 8;
 
+/// Runs `work` for each place and each panel of the result: on the place's left matrix, and on the panels of the right one
+/// and of the result. With the left go the numbers from one place's matrix to the next.
+fn each_panel(
+    team: Team,
+    [rows, depth, columns]: [usize; 3],
+    (left, stride): (&[f32], usize),
+    right: &[f32],
+    result: &mut [f32],
+    work: impl Fn(*const f32, *const f32, *mut f32) + Sync,
+) -> Result<()> {
+    let (left, right, result) = (Shared::of(left), Shared::of(right), Shared(result.as_mut_ptr()));
+    let panels = columns.div_ceil(PANEL);
+    team.share(PLACES * panels, 1, |_, part| {
+        for index in part {
+            let (place, panel) = (index / panels, index % panels);
+            work(
+                left.at(place * stride),
+                right.at(place * matrix(depth, columns) + panel * depth * PANEL),
+                result.at(place * matrix(rows, columns) + panel * rows * PANEL),
+            );
+        }
+    })
+}
+
 /// `result[t][o] = sum over c of left[t][c] * right[c][o]` for each place.
 ///
 /// # Safety
@@ -27,22 +51,14 @@ pub unsafe fn multiply(
     right: &[f32],
     result: &mut [f32],
 ) -> Result<()> {
-    let (left, right) = (Shared::of(left), Shared::of(right));
-    let result = Shared(result.as_mut_ptr());
-    let panels = columns.div_ceil(PANEL);
-    team.share(PLACES * panels, 1, |_, part| {
-        for index in part {
-            let (place, panel) = (index / panels, index % panels);
-            let left = left.at(place * matrix(rows, depth));
-            let right = right.at(place * matrix(depth, columns) + panel * depth * PANEL);
-            let result = result.at(place * matrix(rows, columns) + panel * rows * PANEL);
-            // Columns of the left are the steps: 16 in each panel, whose lines are rows.
-            let steps = Steps { outer: depth.div_ceil(PANEL), inner: PANEL, stride: rows * PANEL, last: depth % PANEL };
-            for row in (0..rows).step_by(TALL) {
-                let (left, result) = (left.wrapping_add(row * PANEL), result.wrapping_add(row * PANEL));
-                // SAFETY: within the panels; this panel of the result is one thread's.
-                unsafe { tile::<PANEL, 1>(TALL.min(rows - row), steps, left, right, result, false) };
-            }
+    let left = (left, matrix(rows, depth));
+    each_panel(team, [rows, depth, columns], left, right, result, |left, right, result| {
+        // Columns of the left are the steps: 16 in each panel, whose lines are rows.
+        let steps = Steps { outer: depth.div_ceil(PANEL), inner: PANEL, stride: rows * PANEL, last: depth % PANEL };
+        for row in (0..rows).step_by(TALL) {
+            let (left, result) = (left.wrapping_add(row * PANEL), result.wrapping_add(row * PANEL));
+            // SAFETY: within the panels; this panel of the result is one thread's.
+            unsafe { tile::<PANEL, 1>(TALL.min(rows - row), steps, left, right, result, false) };
         }
     })
 }
@@ -59,29 +75,21 @@ pub unsafe fn multiply_transposed(
     result: &mut [f32],
     adding: bool,
 ) -> Result<()> {
-    let (left, right) = (Shared::of(left), Shared::of(right));
-    let result = Shared(result.as_mut_ptr());
-    let panels = columns.div_ceil(PANEL);
-    team.share(PLACES * panels, 1, |_, part| {
-        for index in part {
-            let (place, panel) = (index / panels, index % panels);
-            let left = left.at(place * matrix(depth, rows));
-            let right = right.at(place * matrix(depth, columns) + panel * depth * PANEL);
-            let result = result.at(place * matrix(rows, columns) + panel * rows * PANEL);
-            // Rows of the left are the steps, all of a panel one after another.
-            let steps = Steps { outer: 1, inner: depth, stride: 0, last: 0 };
-            for from in (0..rows).step_by(PANEL) {
-                let left = left.wrapping_add(from * depth);
-                // 16 rows in three parts of almost the same height.
-                for (row, tall) in [(0, 6), (6, 5), (11, 5)] {
-                    let Some(tall) = (rows - from).checked_sub(row).map(|rest| tall.min(rest)).filter(|&tall| tall > 0)
-                    else {
-                        continue;
-                    };
-                    let (left, result) = (left.wrapping_add(row), result.wrapping_add((from + row) * PANEL));
-                    // SAFETY: within the panels; this panel of the result is one thread's.
-                    unsafe { tile::<1, PANEL>(tall, steps, left, right, result, adding) };
-                }
+    let left = (left, matrix(depth, rows));
+    each_panel(team, [rows, depth, columns], left, right, result, |left, right, result| {
+        // Rows of the left are the steps, all of a panel one after another.
+        let steps = Steps { outer: 1, inner: depth, stride: 0, last: 0 };
+        for from in (0..rows).step_by(PANEL) {
+            let left = left.wrapping_add(from * depth);
+            // 16 rows in three parts of almost the same height.
+            for (row, tall) in [(0, 6), (6, 5), (11, 5)] {
+                let Some(tall) = (rows - from).checked_sub(row).map(|rest| tall.min(rest)).filter(|&tall| tall > 0)
+                else {
+                    continue;
+                };
+                let (left, result) = (left.wrapping_add(row), result.wrapping_add((from + row) * PANEL));
+                // SAFETY: within the panels; this panel of the result is one thread's.
+                unsafe { tile::<1, PANEL>(tall, steps, left, right, result, adding) };
             }
         }
     })

@@ -112,7 +112,13 @@ macro_rules! both_ways {
     }};
 }
 
-/// Transforms tiles of a map [N, H, W, channels], padded by 1, into `out` 36 matrices [tile, channel].
+/// Runs `work` on tiles of a range, each with the number of rows of its matrices and its own row.
+fn each_tile(team: Team, range: Range<usize>, work: impl Fn(usize, [usize; 2]) + Sync) -> Result<()> {
+    let length = range.len();
+    team.share(length, 1, |_, part| part.for_each(|row| work(range.start + row, [length, row])))
+}
+
+/// Transforms tiles of a map [N, H, W, channels], padded by 1, into `out`, 36 matrices [tile, channel].
 ///
 /// # Safety
 /// The map must have the tiles' shape, and `out` room for the range.
@@ -124,15 +130,9 @@ pub unsafe fn input(
     range: Range<usize>,
     out: &mut [f32],
 ) -> Result<()> {
-    let (map, out, length) = (Shared(map.cast_mut()), Shared(out.as_mut_ptr()), range.len());
-    team.share(length, 1, |_, part| {
-        for tile in part {
-            // SAFETY: `supported` has been asked; each tile is one thread's.
-            unsafe {
-                input_tile(tiles, range.start + tile, map, channels, out, [length, tile]);
-            }
-        }
-    })
+    let (map, out) = (Shared(map.cast_mut()), Shared(out.as_mut_ptr()));
+    // SAFETY: `supported` has been asked; each tile is one thread's.
+    each_tile(team, range, |tile, row| unsafe { input_tile(tiles, tile, map, channels, out, row) })
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -159,7 +159,7 @@ unsafe fn input_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize, ou
     }
 }
 
-/// Transforms tiles of the output's gradient [N, H, W, channels] into `out` 36 matrices [tile, channel].
+/// Transforms tiles of the output's gradient [N, H, W, channels] into `out`, 36 matrices [tile, channel].
 ///
 /// # Safety
 /// As for [`input`].
@@ -171,14 +171,9 @@ pub unsafe fn gradient(
     range: Range<usize>,
     out: &mut [f32],
 ) -> Result<()> {
-    let (map, out, length) = (Shared(map.cast_mut()), Shared(out.as_mut_ptr()), range.len());
-    team.share(length, 1, |_, part| {
-        for tile in part {
-            let start = range.start + tile;
-            // SAFETY: as for the input.
-            unsafe { gradient_tile(tiles, start, map, channels, out, [length, tile]) };
-        }
-    })
+    let (map, out) = (Shared(map.cast_mut()), Shared(out.as_mut_ptr()));
+    // SAFETY: as for the input.
+    each_tile(team, range, |tile, row| unsafe { gradient_tile(tiles, tile, map, channels, out, row) })
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -202,7 +197,7 @@ unsafe fn gradient_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize,
     }
 }
 
-/// Transforms products 36 matrices [tile, channel] back into tiles of a map [N, H, W, channels], adding the addend.
+/// Transforms products, 36 matrices [tile, channel], back into tiles of a map [N, H, W, channels], adding the addend.
 ///
 /// # Safety
 /// The map and the addend must have the tiles' shape; these tiles of the map must be no one else's.
@@ -215,14 +210,10 @@ pub unsafe fn output(
     map: *mut f32,
     addend: Option<*const f32>,
 ) -> Result<()> {
-    let (products, map) = (Shared(products.as_ptr().cast_mut()), Shared(map));
-    let (length, addend) = (range.len(), addend.map(|addend| Shared(addend.cast_mut())));
-    team.share(length, 1, |_, part| {
-        for tile in part {
-            // SAFETY: `supported` has been asked; each tile is one thread's.
-            unsafe { output_tile(tiles, range.start + tile, products, [length, tile], channels, map, addend) };
-        }
-    })
+    let (products, map) = (Shared::of(products), Shared(map));
+    let addend = addend.map(|addend| Shared(addend.cast_mut()));
+    // SAFETY: as for the input.
+    each_tile(team, range, |tile, row| unsafe { output_tile(tiles, tile, products, row, channels, map, addend) })
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -260,7 +251,7 @@ unsafe fn output_tile(
     }
 }
 
-/// Transforms weights [out, in, 3, 3] into `out` 36 matrices [from, to].
+/// Transforms weights [out, in, 3, 3] into `out`, 36 matrices [from, to].
 ///
 /// # Safety
 /// The weights must have the shape that `of`, `from` and `to` say.
