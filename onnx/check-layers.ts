@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from './channels-last.ts';
 import { complete, isNative, ofNative, ofOp, type Rule, repeated, type Subject, sameShape } from './check-subject.ts';
+import { withoutBatchNorm } from './gradients/native-convolution.ts';
 import type { Attribute, Node } from './model.ts';
 import { averageOf, bufferOf } from './names.ts';
 import { LAYER_MAPS } from './native-layers.ts';
@@ -36,26 +37,31 @@ export const LAYER_RULES: Readonly<Record<string, Rule>> = {
     for (const { name } of training.outputs) if (isLast(name)) yield `output '${name}'`;
   },
 
-  'native convolutions and their gradients belong together': function* ({ training, values }) {
+  'native convolutions and their gradients belong together': function* ({ training, values, makers }) {
     const convolutions = ofNative(training, 'Convolution');
     yield* repeated(convolutions.map(({ inputs }) => inputs[1] as string));
+    const weightGradients = new Map(
+      ofNative(training, 'ConvolutionWeightGradient').map((node) => [node.inputs[2], node]),
+    );
     const same = (left?: string, right?: string) => sameShape(values, left ?? '', right ?? '');
     for (const { name, inputs, outputs, attributes } of ofNative(training, 'ConvolutionInputGradient')) {
-      const [gradient, weights, addend] = inputs;
+      const [gradient, weights, addend = '', before] = inputs;
       const forward = convolutions.find((node) => node.inputs[1] === weights);
       const [input] = forward?.inputs ?? [];
       const paired =
         isDeepStrictEqual(attributes, withSize(forward, values, input)) &&
         same(gradient, forward?.outputs[0]) &&
         same(outputs[0], input) &&
-        (addend === undefined || same(addend, input));
+        (addend === '' || same(addend, input)) &&
+        (before === undefined || makers.get(before) === weightGradients.get(bufferOf(weights ?? '')));
       if (!paired) yield `node '${name}'`;
     }
     for (const { name, inputs, attributes } of ofNative(training, 'ConvolutionWeightGradient')) {
-      const [input, gradient, buffer] = inputs;
+      const [, gradient, buffer] = inputs;
       const forward = convolutions.find((node) => bufferOf(node.inputs[1] ?? '') === buffer);
+      const input = forward?.inputs[0] ?? '';
       const paired =
-        input === forward?.inputs[0] &&
+        isDeepStrictEqual(inputs.toSpliced(1, 3), withoutBatchNorm(input, makers.get(input))) &&
         isDeepStrictEqual(attributes, forward?.attributes) &&
         same(gradient, forward?.outputs[0]);
       if (!paired) yield `node '${name}'`;
@@ -65,18 +71,18 @@ export const LAYER_RULES: Readonly<Record<string, Rule>> = {
   'a native BatchNorm and its gradient belong together': function* ({ training, makers }) {
     for (const { name, outputs } of ofNative(training, 'BatchNorm')) if (!complete(outputs, 3)) yield `node '${name}'`;
     for (const { name, inputs, outputs, attributes } of ofNative(training, 'BatchNormGradient')) {
-      const forward = makers.get(inputs[3] ?? '');
+      const forward = makers.get(inputs[4] ?? '');
       const { live, relu } = forward?.attributes ?? {};
       const [output, ...saved] = forward?.outputs ?? [];
       const paired =
         forward?.op === 'BatchNorm' &&
         isDeepStrictEqual(attributes, { live, relu }) &&
         isDeepStrictEqual(inputs.slice(1), [
-          ...forward.inputs.slice(0, 2),
+          ...forward.inputs.slice(0, 3),
           ...saved,
-          ...(relu?.value === 1 ? [output] : []),
+          ...(masksResidual(forward) ? [output] : []),
         ]) &&
-        (outputs[3] === undefined || forward.inputs[5] !== undefined);
+        (outputs[3] !== undefined) === masksResidual(forward);
       if (!paired) yield `node '${name}'`;
     }
   },
@@ -113,6 +119,11 @@ export const LAYER_RULES: Readonly<Record<string, Rule>> = {
     }
   },
 };
+
+/** Whether a BatchNorm's gradient must know its output: what Relu let through of a sum. */
+function masksResidual({ inputs, attributes }: Node): boolean {
+  return attributes['relu']?.value === 1 && inputs[5] !== undefined;
+}
 
 function isTransposeBy({ op, attributes }: Node, order: readonly number[]): boolean {
   return op === 'Transpose' && isDeepStrictEqual(attributes['perm']?.value, order);

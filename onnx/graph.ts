@@ -99,6 +99,11 @@ export class GraphBuilder {
     this.#values.set(value.name, value);
   }
 
+  /** The node that gives a tensor; `undefined` for an input or initializer. */
+  maker(name: string): Node | undefined {
+    return this.#nodes.find(({ outputs }) => outputs.includes(name));
+  }
+
   has(name: string): boolean {
     return this.#values.has(name);
   }

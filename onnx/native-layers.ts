@@ -12,7 +12,7 @@ export const LAYER_MAPS: Readonly<
   ConvolutionInputGradient: { inputs: [0, 2], outputs: [0] },
   ConvolutionWeightGradient: { inputs: [0, 1], outputs: [] },
   BatchNorm: { inputs: [0, 5], outputs: [0] },
-  BatchNormGradient: { inputs: [0, 1, 5], outputs: [0, 3] },
+  BatchNormGradient: { inputs: [0, 1, 6], outputs: [0, 3] },
   MaxPool: { inputs: [0], outputs: [0, 1] },
   MaxPoolGradient: { inputs: [0, 1], outputs: [0] },
   GlobalAveragePool: { inputs: [0], outputs: [] },

@@ -116,14 +116,19 @@ const convolutions: Spoiled[] = [
     () =>
       replace(
         live,
-        (node) => isNative('ConvolutionInputGradient')(node) && node.inputs.length === 3,
+        (node) => isNative('ConvolutionInputGradient')(node) && node.inputs[2] !== '',
         (node) => [wired(node, 'inputs', 2, 'pixels_channels_last')],
       ),
     `${CONVOLUTIONS}node`,
   ],
   [
+    "a gradient that waits for another's",
+    () => change(live, 'ConvolutionInputGradient', (node) => wired(node, 'inputs', 3, flagOf('b3')), 'a1_relu_grad'),
+    `${CONVOLUTIONS}node`,
+  ],
+  [
     'a gradient of another map',
-    () => change(live, 'ConvolutionWeightGradient', (node) => wired(node, 'inputs', 0, 'a1'), flagOf('a2')),
+    () => change(live, 'ConvolutionWeightGradient', (node) => wired(node, 'inputs', 0, 'a2'), flagOf('a2')),
     `${CONVOLUTIONS}node '${flagOf('a2')}'`,
   ],
   [
@@ -137,7 +142,7 @@ const convolutions: Spoiled[] = [
       );
       return change(swapped, 'ConvolutionWeightGradient', (n) => wired(n, 'inputs', 2, bufferOf('a1')), flagOf('a2'));
     },
-    `${CONVOLUTIONS}node '${flagOf('a2')}'`,
+    `${CONVOLUTIONS}node`,
   ],
   [
     "a buffer that another's gradient is in",
@@ -217,15 +222,15 @@ const batchNorm: Spoiled[] = [
   [
     'an output omitted',
     () => {
-      const { name, outputs } = find('BatchNorm', 'bn_a1');
+      const { name, outputs } = find('BatchNorm', 'bn_b3');
       const cut = change(live, 'BatchNorm', (node) => wired(node, 'outputs', 1, ''), name);
       return replace(
         cut,
         ({ inputs }) => inputs.includes(outputs[1]!),
-        (node) => [wired(node, 'inputs', 3, 'bn_a1_mean')],
+        (node) => [wired(node, 'inputs', 4, 'bn_b3_mean')],
       );
     },
-    `${BATCH_NORM} 'bn_a1'`,
+    `${BATCH_NORM} 'bn_b3'`,
   ],
   ...(['live', 'relu'] as const).map(
     (attribute): Spoiled => [
@@ -253,7 +258,12 @@ const batchNorm: Spoiled[] = [
   ],
   [
     'a gradient masked by another map',
-    () => change(live, 'BatchNormGradient', (node) => wired(node, 'inputs', 5, 'b2')),
+    () =>
+      replace(
+        live,
+        (node) => isNative('BatchNormGradient')(node) && node.inputs.length > 6,
+        (node) => [wired(node, 'inputs', 6, 'b2')],
+      ),
     BATCH_NORM,
   ],
   [

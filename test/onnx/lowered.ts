@@ -52,7 +52,10 @@ class Lowering {
       case 'ConvolutionWeightGradient': {
         const weights = third.replace('_grad.accumulation.buffer', '');
         const gradient = tensor(`${output}_gradient`, 'float32', ...(this.#builder.value(weights).dims as number[]));
-        const inputs = [this.#first(y), this.#first(x), weights];
+        const [scale, offset, mean, inverse] = more.slice(2) as [string?, string?, string?, string?];
+        const input = this.#first(x);
+        const remade = mean === undefined ? input : this.#activated(output, input, scale!, offset!, mean, inverse!);
+        const inputs = [this.#first(y), remade, weights];
         const options = { ...MICROSOFT, attributes: this.#window(node, weights) };
         this.#builder.addNode('ConvGrad', inputs, [undefined, gradient], options);
         this.#builder.add('InPlaceAccumulatorV2', [third, gradient.name, fourth], tensor(output, 'bool', 1), MICROSOFT);
@@ -183,22 +186,44 @@ class Lowering {
     this.#last(map, output);
   }
 
+  /** A vector of the channels, for maps in ONNX's order. */
+  #channel(vector: string): string {
+    const name = `${vector}_of_channels`;
+    if (this.#builder.has(name)) return name;
+    const axes = this.#builder.constant('map_axes', BigInt64Array.of(1n, 2n));
+    const [length] = this.#builder.value(vector).dims as [number];
+    return this.#builder.add('Unsqueeze', [vector, axes], tensor(name, 'float32', length, 1, 1));
+  }
+
+  /** Relu of a BatchNorm whose statistics are known. */
+  #activated(name: string, map: string, scale: string, offset: string, mean: string, inverse: string): string {
+    const add = (op: string, other: string[], from: string, part: string) =>
+      this.#builder.add(op, [from, ...other], this.#builder.like(`${name}_${part}`, map));
+    const normalised = add('Mul', [this.#channel(inverse)], add('Sub', [this.#channel(mean)], map, 'above'), 'unit');
+    const moved = add(
+      'Add',
+      [this.#channel(offset)],
+      add('Mul', [this.#channel(scale)], normalised, 'scaled'),
+      'moved',
+    );
+    return add('Relu', [], moved, 'activated');
+  }
+
   #batchNormGradient({ name, inputs, outputs, attributes }: Node): void {
-    const [gradient, x, scale, mean, inverse, y] = inputs as [string, string, string, string, string, string?];
+    const [gradient, x, scale, offset, mean, inverse] = inputs as [string, string, string, string, string, string];
+    const y = inputs[6];
     const [dx = '', dscale = '', doffset = '', dresidual = ''] = outputs;
     const builder = this.#builder;
     const dims = this.#firstDims(x);
     const map = (op: string, from: readonly string[], part: string, domain = '') =>
       builder.add(op, from, tensor(`${name}_${part}`, 'float32', ...dims), { domain });
-    const channel = (vector: string) => {
-      const axes = builder.constant('map_axes', BigInt64Array.of(1n, 2n));
-      return builder.has(`${name}_${vector}`)
-        ? `${name}_${vector}`
-        : builder.add('Unsqueeze', [vector, axes], tensor(`${name}_${vector}`, 'float32', dims[1]!, 1, 1));
-    };
+    const channel = (vector: string) => this.#channel(vector);
     let masked = this.#first(gradient);
     if (attributes['relu']!.value === 1) {
-      masked = map('ReluGrad', [masked, this.#first(y!)], 'masked', MICROSOFT.domain);
+      const output = y
+        ? this.#first(y)
+        : this.#activated(`${name}_again`, this.#first(x), scale, offset, mean, inverse);
+      masked = map('ReluGrad', [masked, output], 'masked', MICROSOFT.domain);
     }
     if (dresidual !== '') this.#last(masked, dresidual);
     if (attributes['live']!.value === 1) {

@@ -180,6 +180,11 @@ impl Context {
         Ok(map.data.cast())
     }
 
+    /// Whether an optional input is there.
+    pub fn has(&self, index: usize) -> Result<bool> {
+        Ok(self.input(index)?.is_some())
+    }
+
     /// So many numbers.
     pub fn vector(&self, index: usize, length: usize) -> Result<Column> {
         let (column, dims) = self.input(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;

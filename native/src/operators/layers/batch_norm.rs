@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::affine::Affine;
 use super::channels::{each_rows, relu, scale, scale_add, sum_rows, sum_squares, tiled};
 use crate::error::Result;
 use crate::onednn::{OneDnn, Team};
@@ -69,15 +70,7 @@ impl Operator for BatchNorm {
                 *deviation = 1.0 / (variance + self.epsilon).sqrt();
             }
         }
-        let factors: Vec<f32> =
-            factor.iter().zip(&*saved_deviation).map(|(factor, deviation)| factor * deviation).collect();
-        let offsets: Vec<f32> = offset
-            .iter()
-            .zip(&*saved_mean)
-            .zip(&factors)
-            .map(|((offset, mean), factor)| offset - mean * factor)
-            .collect();
-        let (factors, offsets) = (tiled(&factors), tiled(&offsets));
+        let Affine { factors, offsets } = Affine::new(factor, offset, saved_mean, saved_deviation).tiled();
         let (rows, length) = (map.rows(), map.length());
         let (input, output) = (Column::new(map.data, length), Column::new(output, length));
         let residual = residual.map(|residual| Column::new(residual.data, length));

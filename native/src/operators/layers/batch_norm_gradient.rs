@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::ops::Range;
 
+use super::affine::Affine;
 use super::channels::{
     Sums, each_rows, pass_relu, scale_gradient, scale_masked_gradient, sum_masked_products, sum_products, sum_rows,
     tiled,
@@ -12,8 +13,10 @@ use crate::onednn::OneDnn;
 use crate::operators::context::{Attributes, Column, Context};
 use crate::operators::{FLOAT, Operator, Slot, invalid};
 
-/// Inputs: the output's gradient and the input, maps [N, H, W, C]; scale, the saved mean and inverse deviation, [C] each;
-/// with a `ReLU`: the output. Outputs, each optional: the gradients of the input, of scale and offset, and of the residual.
+/// Inputs: the output's gradient and the input, maps [N, H, W, C]; scale, offset, the saved mean and inverse deviation, [C]
+/// each; with a `ReLU` behind a residual: the output. Outputs, each optional: the gradients of the input, of scale and offset,
+/// and of the residual, which must be there where the output is given. Without a residual, the `ReLU`'s output follows from
+/// the input, and need not be kept.
 pub struct BatchNormGradient {
     onednn: &'static OneDnn,
     live: bool,
@@ -22,7 +25,7 @@ pub struct BatchNormGradient {
 
 impl Operator for BatchNormGradient {
     const NAME: &'static CStr = c"BatchNormGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT.optional()];
+    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT.optional()];
     const OUTPUTS: &'static [Slot] = &[FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
 
     fn create(attributes: &Attributes) -> Result<Self> {
@@ -47,8 +50,9 @@ impl Operator for BatchNormGradient {
         let all = 0..channels;
         // SAFETY: vectors of so many channels, which are only read.
         let [factor, mean, deviation] =
-            unsafe { [&*vector(2)?.part(&all), &*vector(3)?.part(&all), &*vector(4)?.part(&all)] };
-        let activated = if self.relu { Some(context.map_like(5, map.dims)?.ok_or_else(missing)?) } else { None };
+            unsafe { [&*vector(2)?.part(&all), &*vector(4)?.part(&all), &*vector(5)?.part(&all)] };
+        let activated = context.map_like(6, map.dims)?;
+        let forward = Affine::read(context, 2, channels)?.tiled();
 
         let target = context.output::<f32>(0, &map.dims)?.map(|data| Column::new(data, length));
         let of_factor = context.output::<f32>(1, &[channels])?.map(|data| Column::new(data, channels));
@@ -57,14 +61,15 @@ impl Operator for BatchNormGradient {
 
         let team = self.onednn.team();
         let (slope, input) = (Column::new(gradient.data, length), Column::new(map.data, length));
-        let activated = activated.map(|map| Column::new(map.data, length));
-        // The gradient behind the `ReLU`: made once where the residual wants it, else whenever it is read.
+        // The gradient behind the `ReLU`: made once for the residual, else whenever it is read.
+        let residual = match (activated, residual) {
+            (Some(activated), Some(residual)) if self.relu => Some((Column::new(activated.data, length), residual)),
+            (None, None) => None,
+            _ => return Err(mismatched()),
+        };
         // SAFETY: here and below, ranges of different threads are apart; what is written to is no input.
-        let pass = |range: &Range<usize>, masked: &mut [f32]| unsafe {
-            match activated {
-                Some(activated) => pass_relu(slope.part(range), activated.part(range), masked),
-                None => masked.copy_from_slice(slope.part(range)),
-            }
+        let pass = |range: &Range<usize>, activated: Column, masked: &mut [f32]| unsafe {
+            pass_relu(slope.part(range), activated.part(range), masked);
         };
         let sums_wanted = of_factor.is_some() || of_offset.is_some() || (self.live && target.is_some());
         let around = tiled(mean);
@@ -73,20 +78,21 @@ impl Operator for BatchNormGradient {
             // SAFETY: as above.
             sums = sum_rows(team, rows, channels, |range, sum, products| unsafe {
                 let rows = &*input.part(&range);
-                match (residual, activated) {
-                    (Some(residual), _) => {
-                        pass(&range, residual.part(&range));
+                match residual {
+                    Some((activated, residual)) => {
+                        pass(&range, activated, residual.part(&range));
                         sum_products(residual.part(&range), rows, &around, sum, products);
                     }
-                    (None, Some(activated)) => {
-                        sum_masked_products(slope.part(&range), activated.part(&range), rows, &around, sum, products);
+                    None if self.relu => {
+                        let Affine { factors, offsets } = &forward;
+                        sum_masked_products(slope.part(&range), rows, factors, offsets, &around, sum, products);
                     }
-                    (None, None) => sum_products(slope.part(&range), rows, &around, sum, products),
+                    None => sum_products(slope.part(&range), rows, &around, sum, products),
                 }
             })?;
-        } else if let Some(residual) = residual {
+        } else if let Some((activated, residual)) = residual {
             // SAFETY: as above.
-            each_rows(team, rows, channels, |range| pass(&range, unsafe { residual.part(&range) }))?;
+            each_rows(team, rows, channels, |range| pass(&range, activated, unsafe { residual.part(&range) }))?;
         }
 
         for (channel, [sum, products]) in sums.iter().enumerate() {
@@ -122,20 +128,21 @@ impl Operator for BatchNormGradient {
         // SAFETY: as above.
         each_rows(team, rows, channels, |range| unsafe {
             let (rows, output) = (&*input.part(&range), target.part(&range));
-            match (residual, activated) {
-                (Some(residual), _) => {
+            let slope = &*slope.part(&range);
+            match residual {
+                Some((_, residual)) => {
                     scale_gradient(residual.part(&range), rows, &slope_factor, &of_input, &constant, output);
                 }
-                (None, Some(activated)) => {
-                    let (slope, activated) = (&*slope.part(&range), &*activated.part(&range));
-                    scale_masked_gradient(slope, activated, rows, &slope_factor, &of_input, &constant, output);
+                None if self.relu => {
+                    let Affine { factors, offsets } = &forward;
+                    scale_masked_gradient(slope, rows, factors, offsets, &slope_factor, &of_input, &constant, output);
                 }
-                (None, None) => scale_gradient(slope.part(&range), rows, &slope_factor, &of_input, &constant, output),
+                None => scale_gradient(slope, rows, &slope_factor, &of_input, &constant, output),
             }
         })
     }
 }
 
-fn missing() -> Failure {
-    invalid("the output is needed, input 5, as a ReLU follows".into())
+fn mismatched() -> Failure {
+    invalid("the output, input 6, and the residual's gradient, output 3, go together, and with a ReLU".into())
 }

@@ -29,10 +29,13 @@ pub fn tiled(values: &[f32]) -> Vec<f32> {
 macro_rules! vectorised {
     ($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
+        #[allow(clippy::too_many_arguments)] // All of a BatchNorm's gradient.
         pub fn $name($($argument: $type),*) {
             #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
             fn plain($($argument: $type),*) $body
             #[target_feature(enable = "avx2")]
+            #[allow(clippy::too_many_arguments)]
             fn wide($($argument: $type),*) {
                 plain($($argument),*);
             }
@@ -73,21 +76,21 @@ vectorised! {
 }
 
 vectorised! {
-    /// As [`sum_products`], of the gradient where the output is positive.
+    /// As [`sum_products`], of the gradient where `factor * x + offset` is positive.
     fn sum_masked_products(
         gradient: &[f32],
-        output: &[f32],
         rows: &[f32],
+        factor: &[f32],
+        offset: &[f32],
         mean: &[f32],
         sum: &mut [f32],
         products: &mut [f32],
     ) {
-        let channels = mean.len();
-        let lines = gradient.chunks(channels).zip(output.chunks(channels)).zip(rows.chunks(channels));
-        for ((slope, output), row) in lines {
-            let columns = slope.iter().zip(output).zip(row).zip(mean).zip(&mut *sum).zip(&mut *products);
-            for (((((slope, output), value), mean), sum), products) in columns {
-                let slope = if *output > 0.0 { *slope } else { 0.0 };
+        for (slope, row) in gradient.chunks(mean.len()).zip(rows.chunks(mean.len())) {
+            let columns =
+                slope.iter().zip(row).zip(factor).zip(offset).zip(mean).zip(&mut *sum).zip(&mut *products);
+            for ((((((slope, value), factor), offset), mean), sum), products) in columns {
+                let slope = if factor * value + offset > 0.0 { *slope } else { 0.0 };
                 *sum += slope;
                 *products += slope * (value - mean);
             }
@@ -130,6 +133,18 @@ vectorised! {
 }
 
 vectorised! {
+    /// `ReLU` of `factor * x + offset`, as [`scale`] and [`relu`] give it, in place.
+    fn activate(rows: &mut [f32], factor: &[f32], offset: &[f32]) {
+        for row in rows.chunks_mut(factor.len()) {
+            for ((value, factor), offset) in row.iter_mut().zip(factor).zip(offset) {
+                let scaled = factor * *value + offset;
+                *value = if scaled > 0.0 { scaled } else { 0.0 };
+            }
+        }
+    }
+}
+
+vectorised! {
     fn relu(values: &mut [f32]) {
         for value in values {
             *value = if *value > 0.0 { *value } else { 0.0 };
@@ -159,26 +174,24 @@ vectorised! {
 }
 
 vectorised! {
-    /// As [`scale_gradient`], of the gradient where the output of the forward pass is positive.
+    /// As [`scale_gradient`], of the gradient where `forward_factor * x + forward_offset` is positive.
     fn scale_masked_gradient(
         gradient: &[f32],
-        activated: &[f32],
         rows: &[f32],
+        forward_factor: &[f32],
+        forward_offset: &[f32],
         slope_factor: &[f32],
         factor: &[f32],
         offset: &[f32],
         output: &mut [f32],
     ) {
         let channels = factor.len();
-        let lines = output
-            .chunks_mut(channels)
-            .zip(gradient.chunks(channels))
-            .zip(activated.chunks(channels))
-            .zip(rows.chunks(channels));
-        for (((output, slope), activated), row) in lines {
-            let columns = output.iter_mut().zip(slope).zip(activated).zip(row).zip(slope_factor).zip(factor).zip(offset);
-            for ((((((output, slope), activated), value), slope_factor), factor), offset) in columns {
-                let slope = if *activated > 0.0 { *slope } else { 0.0 };
+        let lines = output.chunks_mut(channels).zip(gradient.chunks(channels)).zip(rows.chunks(channels));
+        for ((output, slope), row) in lines {
+            let forward = forward_factor.iter().zip(forward_offset);
+            let columns = output.iter_mut().zip(slope).zip(row).zip(forward).zip(slope_factor).zip(factor).zip(offset);
+            for ((((((output, slope), value), forward), slope_factor), factor), offset) in columns {
+                let slope = if forward.0 * value + forward.1 > 0.0 { *slope } else { 0.0 };
                 *output = slope_factor * slope + (factor * value + offset);
             }
         }

@@ -8,10 +8,11 @@ use super::winograd::{applies, input_gradient};
 use crate::error::Result;
 use crate::onednn::{self, Desc, OneDnn, Primitive, Role, with_workspace};
 use crate::operators::context::{Attributes, Context};
-use crate::operators::{FLOAT, InPlace, Operator, Slot, invalid};
+use crate::operators::{BOOL, FLOAT, InPlace, Operator, Slot, invalid};
 
 /// Inputs: the output's gradient [N, H', W', out], weights [out, in, height, width]; optional: the gradient that the input
-/// has from others already. Output: the input's gradient [N, H, W, in].
+/// has from others already; what must be done before, which orders operators and is not read. Output: the input's gradient
+/// [N, H, W, in].
 pub struct ConvolutionInputGradient {
     onednn: &'static OneDnn,
     geometry: Geometry,
@@ -55,7 +56,7 @@ impl Way {
 
 impl Operator for ConvolutionInputGradient {
     const NAME: &'static CStr = c"ConvolutionInputGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT.optional()];
+    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT.optional(), BOOL.optional()];
     const OUTPUTS: &'static [Slot] = &[FLOAT];
     const IN_PLACE: Option<&'static InPlace> = Some(&InPlace { input: 2, output: 0 });
 

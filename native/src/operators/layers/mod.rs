@@ -1,5 +1,6 @@
 //! Layers on oneDNN. Their maps lie channels-last, [N, H, W, C].
 
+mod affine;
 mod batch_norm;
 mod batch_norm_gradient;
 mod channels;

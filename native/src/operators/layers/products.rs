@@ -6,6 +6,8 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
+use super::affine::Affine;
+use super::channels::activate;
 use crate::error::Result;
 use crate::onednn::Team;
 use crate::operators::context::Column;
@@ -30,6 +32,8 @@ pub struct Operands<'a> {
     pub input: Column,
     /// Columns of the input.
     pub from: usize,
+    /// What is done to the input, and a `ReLU` behind.
+    pub before: Option<&'a Affine>,
     /// Where the input's row for a place of the gradient begins; `None` where that lies in the padding.
     pub place: &'a (dyn Fn(usize) -> Option<usize> + Sync),
     pub places: usize,
@@ -60,7 +64,7 @@ pub unsafe fn sum_of_products(team: Team, operands: &Operands, reset: bool, room
 
 #[target_feature(enable = "avx2,fma")]
 unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut [f32]) {
-    let Operands { gradient, out, input, from, place, places, result } = operands;
+    let Operands { gradient, out, input, from, before, place, places, result } = operands;
     let (tall, wide) = room.split_at_mut(panels(rows.len(), TALL));
     for start in (0..*places).step_by(DEPTH) {
         let depth = DEPTH.min(places - start);
@@ -79,9 +83,13 @@ unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut 
                 let target = &mut wide[(panel * DEPTH + step) * WIDE..][..WIDE];
                 match row {
                     Some(row) => {
-                        let values = &row[panel * WIDE..(*from).min(panel * WIDE + WIDE)];
-                        target[..values.len()].copy_from_slice(values);
-                        target[values.len()..].fill(0.0);
+                        let columns = panel * WIDE..(*from).min(panel * WIDE + WIDE);
+                        let (filled, rest) = target.split_at_mut(columns.len());
+                        filled.copy_from_slice(&row[columns.clone()]);
+                        rest.fill(0.0);
+                        if let Some(Affine { factors, offsets }) = before {
+                            activate(filled, &factors[columns.clone()], &offsets[columns]);
+                        }
                     }
                     None => target.fill(0.0),
                 }

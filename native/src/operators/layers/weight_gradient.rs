@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 
+use super::affine::Affine;
+use super::channels::{activate, each_rows};
 use super::geometry::{Geometry, Made};
 use super::products::{Operands, room_for, sum_of_products};
 use super::winograd::{applies, weight_gradient};
@@ -11,7 +13,8 @@ use crate::operators::context::{Attributes, Column, Context, Map};
 use crate::operators::{BOOL, FLOAT, Operator, Slot, invalid};
 
 /// Inputs: the convolution's input [N, H, W, in], its output's gradient [N, H', W', out], the buffer
-/// [out, in, height, width], and whether to write over it.
+/// [out, in, height, width], and whether to write over it. Optional: a `BatchNorm`'s scale, offset, saved mean and inverse
+/// deviation, [in] each, where the convolution's input is what that and a `ReLU` make of the input given here.
 pub struct ConvolutionWeightGradient {
     onednn: &'static OneDnn,
     geometry: Geometry,
@@ -26,6 +29,7 @@ struct Task {
     gradient: Map,
     buffer: Map,
     reset: bool,
+    before: Option<Affine>,
 }
 
 enum Way {
@@ -37,8 +41,8 @@ enum Way {
 
 struct Direct {
     primitive: Primitive,
-    /// Numbers of the input's places that a 1x1 convolution does not skip, where it skips some.
-    gathered: usize,
+    /// Whether it is a 1x1 convolution that skips places: the others are gathered first.
+    skips: bool,
     /// Numbers of the layout that the primitive has chosen for the gradient.
     length: usize,
     /// From that layout into the buffer, written over or added to.
@@ -67,7 +71,7 @@ impl Way {
         let kept = Desc::plain(onednn, &shapes.weights())?;
         Ok(Self::Direct(Direct {
             primitive,
-            gathered: if skips { dense.iter().product() } else { 0 },
+            skips,
             length: chosen.length(),
             over: Primitive::reorder(&chosen, &kept, false)?,
             adding: Primitive::reorder(&chosen, &kept, true)?,
@@ -78,15 +82,21 @@ impl Way {
 impl Direct {
     /// # Safety
     /// The maps and the buffer must have the shapes that this was made for.
-    unsafe fn run(&mut self, &Task { team, ref shapes, input, gradient, buffer, reset }: &Task) -> Result<()> {
-        let Self { primitive, gathered, length, over, adding } = self;
-        with_workspace([*length, *gathered], |[own, dense]| {
-            let source = if dense.is_empty() {
-                input.data
-            } else {
-                gather(team, input, shapes, dense)?;
-                dense.as_mut_ptr()
-            };
+    unsafe fn run(&mut self, task: &Task) -> Result<()> {
+        let &Task { team, ref shapes, input, gradient, buffer, reset, ref before } = task;
+        let Self { primitive, skips, length, over, adding } = self;
+        let places = if *skips { gradient.rows() } else { input.rows() };
+        let copied = if *skips || before.is_some() { places * input.dims[3] } else { 0 };
+        with_workspace([*length, copied], |[own, copy]| {
+            if *skips {
+                gather(team, input, shapes, copy)?;
+            }
+            if let Some(before) = before {
+                let source = if *skips { copy.as_mut_ptr() } else { input.data };
+                // SAFETY: the input, or what was gathered from it.
+                unsafe { apply(team, before, Column::new(source, copy.len()), places, copy)? };
+            }
+            let source = if copy.is_empty() { input.data } else { copy.as_mut_ptr() };
             let own = own.as_mut_ptr();
             // SAFETY: as promised by the caller; the workspace has the lengths asked for.
             unsafe {
@@ -104,7 +114,8 @@ impl Direct {
 
 /// # Safety
 /// The maps and the buffer must have these shapes, and the processor AVX2.
-unsafe fn by_products(&Task { team, ref shapes, input, gradient, buffer, reset }: &Task) -> Result<()> {
+unsafe fn by_products(task: &Task) -> Result<()> {
+    let &Task { team, ref shapes, input, gradient, buffer, reset, ref before } = task;
     let [out, from, tall, wide] = shapes.weights();
     let [_, height, width, _] = shapes.input;
     let [_, down, across, _] = shapes.output;
@@ -126,6 +137,7 @@ unsafe fn by_products(&Task { team, ref shapes, input, gradient, buffer, reset }
                 out,
                 input: Column::new(input.data, input.length()),
                 from,
+                before: before.as_ref(),
                 place: &place,
                 places: gradient.rows(),
                 result: Column::new(result, length),
@@ -171,9 +183,29 @@ fn gather(team: Team, input: Map, shapes: &onednn::Convolution, dense: &mut [f32
     })
 }
 
+/// What a `BatchNorm` and a `ReLU` make of a map, which may be the target itself.
+///
+/// # Safety
+/// The map and the target must have so many places, and the target be no one else's.
+unsafe fn apply(team: Team, before: &Affine, map: Column, places: usize, target: &mut [f32]) -> Result<()> {
+    let channels = before.factors.len();
+    let (tiled, in_place) = (before.tiled(), target.as_mut_ptr() == map.data());
+    let target = Column::new(target.as_mut_ptr(), target.len());
+    each_rows(team, places, channels, |range| {
+        // SAFETY: parts of different threads are apart.
+        let part = unsafe { target.part(&range) };
+        if !in_place {
+            // SAFETY: the map is only read.
+            part.copy_from_slice(unsafe { map.part(&range) });
+        }
+        activate(part, &tiled.factors, &tiled.offsets);
+    })
+}
+
 impl Operator for ConvolutionWeightGradient {
     const NAME: &'static CStr = c"ConvolutionWeightGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, BOOL];
+    const INPUTS: &'static [Slot] =
+        &[FLOAT, FLOAT, FLOAT, BOOL, FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         Ok(Self { onednn: OneDnn::get()?, geometry: Geometry::read(attributes)?, made: Made::new() })
@@ -186,13 +218,17 @@ impl Operator for ConvolutionWeightGradient {
             let (expected, received) = (shapes.output, gradient.dims);
             return Err(invalid(format!("the gradient must have the shape {expected:?}, but has {received:?}")));
         }
-        let task = Task { team: self.onednn.team(), shapes, input, gradient, buffer, reset: context.flag(3)? };
-        let Task { team, shapes, reset, .. } = &task;
+        let before = if context.has(4)? { Some(Affine::read(context, 4, input.dims[3])?) } else { None };
+        let task = Task { team: self.onednn.team(), shapes, input, gradient, buffer, reset: context.flag(3)?, before };
+        let Task { team, shapes, reset, before, .. } = &task;
         let make = || Way::new(self.onednn, shapes, self.geometry.exact);
         // SAFETY: the maps and the buffer have the shapes that both were made for.
         self.made.with(input.dims, make, |way| unsafe {
             match way {
-                Way::Winograd => weight_gradient(*team, shapes, input.data, gradient.data, buffer.data, *reset),
+                Way::Winograd => {
+                    let source = (input.data.cast_const(), before.as_ref());
+                    weight_gradient(*team, shapes, source, gradient.data, buffer.data, *reset)
+                }
                 Way::Products => by_products(&task),
                 Way::Direct(direct) => direct.run(&task),
             }

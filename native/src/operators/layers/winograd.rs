@@ -6,6 +6,7 @@ mod lines;
 mod products;
 mod transforms;
 
+use super::affine::Affine;
 use crate::error::Result;
 use crate::onednn::{Convolution, Team, with_workspace};
 use products::{PLACES, multiply, multiply_transposed};
@@ -93,7 +94,7 @@ unsafe fn run(
         unsafe {
             transforms::weights(team, of, weights, [from, to], kernels)?;
             for (start, length) in chunks(tiles.count(), longest) {
-                transforms::input(team, tiles, source, from, start..start + length, inputs)?;
+                transforms::input(team, tiles, (source, None), from, start..start + length, inputs)?;
                 multiply(team, [length, from, to], inputs, kernels, outputs)?;
                 transforms::output(team, tiles, outputs, to, start..start + length, destination, addend)?;
             }
@@ -102,14 +103,15 @@ unsafe fn run(
     })
 }
 
-/// The gradient of the weights, added to the buffer [out, in, 3, 3], or with `reset` written over it.
+/// The gradient of the weights, added to the buffer [out, in, 3, 3], or with `reset` written over it. The input is what the
+/// affine map, if there is one, and a `ReLU` behind it make of what is given.
 ///
 /// # Safety
 /// As for [`convolve`].
 pub unsafe fn weight_gradient(
     team: Team,
     shapes: &Convolution,
-    input: *const f32,
+    input: (*const f32, Option<&Affine>),
     gradient: *const f32,
     buffer: *mut f32,
     reset: bool,
@@ -226,7 +228,7 @@ mod tests {
                 // SAFETY: as above.
                 unsafe {
                     let result = result.as_mut_ptr();
-                    weight_gradient(onednn.team(), &shapes, input.as_ptr(), gradient.as_ptr(), result, reset)?;
+                    weight_gradient(onednn.team(), &shapes, (input.as_ptr(), None), gradient.as_ptr(), result, reset)?;
                 }
             }
             let twice: Vec<f64> = of_weights.iter().map(|value| 2.0 * value).collect();

@@ -1,7 +1,9 @@
 //! The transforms of F(4x4, 3x3), on eight channels at a time. Transformed tiles lie as 36 matrices [tile, channel], weights as
 //! 36 matrices [from, to].
 
-use std::arch::x86_64::{_mm256_add_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+use std::arch::x86_64::{
+    _mm256_add_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+};
 use std::ops::Range;
 
 use super::lines::{
@@ -9,6 +11,7 @@ use super::lines::{
 };
 use crate::error::Result;
 use crate::onednn::Team;
+use crate::operators::layers::affine::Affine;
 
 /// Channels of a vector.
 pub const LANES: usize = 8;
@@ -118,28 +121,41 @@ fn each_tile(team: Team, range: Range<usize>, work: impl Fn(usize, [usize; 2]) +
     team.share(length, 1, |_, part| part.for_each(|row| work(range.start + row, [length, row])))
 }
 
-/// Transforms tiles of a map [N, H, W, channels], padded by 1, into `out`, 36 matrices [tile, channel].
+/// Transforms tiles of a map [N, H, W, channels], padded by 1, into `out`, 36 matrices [tile, channel]. The affine map, if
+/// there is one, and a `ReLU` are applied before.
 ///
 /// # Safety
 /// The map must have the tiles' shape, and `out` room for the range.
 pub unsafe fn input(
     team: Team,
     tiles: Tiles,
-    map: *const f32,
+    (map, before): (*const f32, Option<&Affine>),
     channels: usize,
     range: Range<usize>,
     out: &mut [f32],
 ) -> Result<()> {
     let (map, out) = (Shared(map.cast_mut()), Shared(out.as_mut_ptr()));
     // SAFETY: `supported` has been asked; each tile is one thread's.
-    each_tile(team, range, |tile, row| unsafe { input_tile(tiles, tile, map, channels, out, row) })
+    each_tile(team, range, |tile, row| unsafe { input_tile(tiles, tile, (map, before), channels, out, row) })
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn input_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize, out: Shared, [rows, row]: [usize; 2]) {
+unsafe fn input_tile(
+    tiles: Tiles,
+    tile: usize,
+    (map, before): (Shared, Option<&Affine>),
+    channels: usize,
+    out: Shared,
+    [rows, row]: [usize; 2],
+) {
     let places = matrix(rows, channels);
     let (picture, top, left) = tiles.place(tile);
     for channel in (0..channels).step_by(LANES) {
+        let lanes = channel..channel + LANES;
+        // SAFETY: of so many lanes.
+        let before = before.map(|Affine { factors, offsets }| unsafe {
+            (_mm256_loadu_ps(factors[lanes.clone()].as_ptr()), _mm256_loadu_ps(offsets[lanes.clone()].as_ptr()))
+        });
         let mut square = [[_mm256_setzero_ps(); FIELD]; FIELD];
         for (y, line) in square.iter_mut().enumerate() {
             // The field begins one place before the tile, which may be outside.
@@ -149,6 +165,10 @@ unsafe fn input_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize, ou
                 let index = ((picture * tiles.height + row) * tiles.width + column) * channels + channel;
                 // SAFETY: within the map.
                 *place = unsafe { _mm256_loadu_ps(map.at(index)) };
+                if let Some((factor, offset)) = before {
+                    let scaled = _mm256_add_ps(_mm256_mul_ps(factor, *place), offset);
+                    *place = _mm256_max_ps(scaled, _mm256_setzero_ps());
+                }
             }
         }
         let transformed = both_ways!(input_line, square, FIELD, FIELD);
