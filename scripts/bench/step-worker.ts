@@ -14,11 +14,12 @@ import { Random } from '../../src/random.ts';
 import { openSession } from '../../src/training/session.ts';
 import { libraryStepper } from '../../src/training/stepper.ts';
 
-const [depth, side, size, threads] = process.argv.slice(2, 6).map(Number) as [number, number, number, number];
-const kind = process.argv[6];
+const settings = process.argv.slice(2, 7).map(Number) as [number, number, number, number, number];
+const [depth, side, size, threads, width] = settings;
+const kind = process.argv[7];
 
 function artifacts() {
-  const model = buildResNet({ depth: depth as ResNetOptions['depth'], imageSize: side, classes: 102 });
+  const model = buildResNet({ depth: depth as ResNetOptions['depth'], width, imageSize: side, classes: 102 });
   const layers = kind === 'stock' ? 'stock' : 'native';
   return buildArtifacts(model, { ...wholeNetwork(model, 'live', ADAM_DEFAULTS), layers, exact: kind === 'exact' });
 }

@@ -8,9 +8,11 @@ import time
 import torch
 import torchvision
 
-depth, side, size, threads = sys.argv[1:5]
+depth, side, size, threads, width = sys.argv[1:6]
 torch.manual_seed(0)
 torch.set_num_threads(int(threads))
+if float(width) != 1:
+    sys.exit("torchvision's ResNet has one width: leave pytorch out of --kinds")
 network = getattr(torchvision.models, f"resnet{depth}")(num_classes=102)
 network = network.to(memory_format=torch.channels_last).train()
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)

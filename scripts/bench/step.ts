@@ -3,20 +3,17 @@
  * Runtime's kernels, and ortune's with and without Winograd's algorithm. Each is a process of its own; they take turns, a
  * few steps at a time, while the others sleep.
  *
- * `npm run bench -- [--depth 50] [--image-size 224,128] [--batch-size 16] [--threads 2] [--steps 3] [--rounds 5]
- * [--kinds pytorch,stock,exact,native] [--out FILE.json]`
+ * `npm run bench -- [--depth 50] [--width 1] [--image-size 224,128] [--batch-size 16] [--threads 2] [--steps 3] [--rounds 5]
+ * [--kinds pytorch,stock,exact,native] [--out FILE.json]`; lists give all combinations.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { pytorch } from '../../test/parity/setup.mjs';
+import { hasPytorch, header, machine, median, Peer, row } from './turns.ts';
 
 const { values } = parseArgs({
   options: {
     depth: { type: 'string', default: '50' },
+    width: { type: 'string', default: '1' },
     'image-size': { type: 'string', default: '224,128' },
     'batch-size': { type: 'string', default: '16' },
     threads: { type: 'string', default: '2' },
@@ -34,94 +31,67 @@ const NAMES: Readonly<Record<string, string>> = {
   native: 'ortune',
 };
 
-interface Figures {
-  readonly kind: string;
+interface Settings {
+  readonly depth: number;
+  readonly width: number;
   readonly imageSize: number;
+  readonly batchSize: number;
+  readonly threads: number;
+}
+
+interface Figures extends Settings {
+  readonly kind: string;
   /** Milliseconds of each step. */
   readonly times: number[];
   /** Most memory of the process, in MiB. */
   peak: number;
 }
 
-/** A process that trains on request. */
-class Trainer {
-  readonly #child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
+const list = (text: string) => text.split(',').map(Number);
 
-  constructor(kind: string, imageSize: number) {
-    const { depth, threads } = values;
-    const settings = [depth, String(imageSize), values['batch-size'], threads];
-    const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-    const [command, ...args] =
-      kind === 'pytorch'
-        ? [pytorch.python, path('step.py'), ...settings]
-        : [process.execPath, '--import', 'tsx', path('step-worker.ts'), ...settings, kind];
-    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async ask(request: string): Promise<number[]> {
-    this.#child.stdin?.write(`${request}\n`);
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error('a process of the benchmark has ended early; its last words stand above');
-    return JSON.parse(value) as number[];
-  }
-
-  end(): void {
-    this.#child.stdin?.end();
-  }
+function* combinations(): Generator<Settings> {
+  for (const threads of list(values.threads))
+    for (const depth of list(values.depth))
+      for (const width of list(values.width))
+        for (const imageSize of list(values['image-size']))
+          for (const batchSize of list(values['batch-size'])) yield { depth, width, imageSize, batchSize, threads };
 }
 
-async function measure(imageSize: number, kinds: readonly string[]): Promise<Figures[]> {
-  const figures: Figures[] = kinds.map((kind) => ({ kind, imageSize, times: [], peak: 0 }));
-  const trainers: Trainer[] = [];
+async function measure(settings: Settings, kinds: readonly string[]): Promise<Figures[]> {
+  const { depth, width, imageSize, batchSize, threads } = settings;
+  const figures: Figures[] = kinds.map((kind) => ({ kind, ...settings, times: [], peak: 0 }));
+  const peers: Peer[] = [];
   try {
     for (const kind of kinds) {
-      const trainer = new Trainer(kind, imageSize);
-      trainers.push(trainer);
+      const script = kind === 'pytorch' ? 'step.py' : 'step-worker.ts';
+      const peer = new Peer(script, [depth, imageSize, batchSize, threads, width, kind]);
+      peers.push(peer);
       // The first steps make buffers and kernels.
-      await trainer.ask('2');
+      await peer.ask('2');
     }
     for (let round = 0; round < Number(values.rounds); round++) {
-      for (const [index, trainer] of trainers.entries())
-        figures[index]?.times.push(...(await trainer.ask(values.steps)));
+      for (const [index, peer] of peers.entries()) figures[index]?.times.push(...(await peer.ask(values.steps)));
     }
-    for (const [index, trainer] of trainers.entries()) figures[index]!.peak = (await trainer.ask('peak'))[0] ?? 0;
+    for (const [index, peer] of peers.entries()) figures[index]!.peak = (await peer.ask('peak'))[0] ?? 0;
   } finally {
-    for (const trainer of trainers) trainer.end();
+    for (const peer of peers) peer.end();
   }
   return figures;
 }
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((left, right) => left - right);
-  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
-}
-
-const kinds = values.kinds.split(',').filter((kind) => kind !== 'pytorch' || pytorch.isReady());
-if (!kinds.includes('pytorch')) console.error('Without PyTorch: node test/parity/setup.mjs makes its environment.');
-const { depth, threads } = values;
-console.log(
-  `ResNet${depth}, batch ${values['batch-size']}, ${threads} threads; ${cpus()[0]?.model}, Node ${process.versions.node}\n`,
-);
-console.log(
-  `| | ${'image'} | ms a step | images/s | of the first | peak memory |\n| --- | --- | --- | --- | --- | --- |`,
-);
+const wanted = values.kinds.split(',');
+const kinds = wanted.includes('pytorch') && !hasPytorch() ? wanted.filter((kind) => kind !== 'pytorch') : wanted;
+console.log(`ResNet, whole step with Adam; ${machine()}\n`);
+header(['', 'depth', 'width', 'image', 'batch', 'threads', 'ms a step', 'images/s', 'of the first', 'peak memory']);
 const all: Figures[] = [];
-for (const imageSize of values['image-size'].split(',').map(Number)) {
-  const figures = await measure(imageSize, kinds);
+for (const settings of combinations()) {
+  const figures = await measure(settings, kinds);
   const first = median(figures[0]?.times ?? []);
-  for (const { kind, times, peak } of figures) {
+  for (const { kind, depth, width, imageSize, batchSize, threads, times, peak } of figures) {
     const time = median(times);
-    const speed = (1000 * Number(values['batch-size'])) / time;
-    const cells = [
-      NAMES[kind] ?? kind,
-      `${imageSize} px`,
-      time.toFixed(0),
-      speed.toFixed(1),
-      (time / first).toFixed(2),
-    ];
-    console.log(`| ${[...cells, `${(peak / 1024).toFixed(2)} GiB`].join(' | ')} |`);
+    const ratio = [((1000 * batchSize) / time).toFixed(1), (time / first).toFixed(2)];
+    const numbers = [depth, width, `${imageSize} px`, batchSize, threads, time.toFixed(0)].map(String);
+    row([NAMES[kind] ?? kind, ...numbers, ...ratio, `${(peak / 1024).toFixed(2)} GiB`]);
   }
   all.push(...figures);
 }
