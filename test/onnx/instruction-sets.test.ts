@@ -25,7 +25,7 @@ describe.skipIf(Runtime.load().kernels === undefined)(
 
       const tests = 'native layers train as stock ones do: basic blocks';
       const { stdout } = await run([vitest, 'run', 'test/onnx/native-layers.test.ts', '--testNamePattern', tests], cap);
-      expect(stdout).toMatch(/Tests {2}5 passed/);
+      expect(stdout).toMatch(/Tests {2}6 passed/);
     });
   },
 );

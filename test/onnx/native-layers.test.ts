@@ -42,11 +42,10 @@ const STEPS = 5;
 /** Batches that an update is made from: the last one of an epoch is smaller. */
 const BATCHES = [6, 4];
 
-/**
- * Largest distance of a gradient from the expected one. Among the many places of a deep network some may lie so near
- * Relu's kink that a rounding moves them past it: the gradients of all that is before then differ by thousandths.
- */
-const TOLERANCE = { tiny: 1e-4, deep: 0.05 };
+/** Largest distance of a gradient from the expected one, but see {@link compare}. */
+const TOLERANCE = 1e-4;
+/** Relative noise on the pixels: a few roundings. */
+const NOISE = 1e-6;
 
 /** Small residual branches: at full scale a network of so many layers makes much of every rounding. */
 const initialise: Initialise = (name, dims, kind) => {
@@ -124,8 +123,15 @@ const updates = (last: boolean): Tensors => ({
   [UPDATE_INPUTS.lossWeight]: float([], 0.5),
 });
 
+/** A batch, or one that roundings have touched. */
+function pixelsOf(model: Model, size: number, noise: number) {
+  const batch = batchFor(model, size);
+  const data = batch.pixels.data.map((value, index) => value * (1 + (index % 2 === 0 ? noise : -noise)));
+  return { ...batch, pixels: { ...batch.pixels, data } };
+}
+
 /** A few steps of two batches each: every loss, and after the first step gradients by parameter and running statistics. */
-async function train(model: Model, plan: TrainingPlan<GraphOptimizer>, tamper = (graph: Graph) => graph) {
+async function train(model: Model, plan: TrainingPlan<GraphOptimizer>, tamper = (graph: Graph) => graph, noise = 0) {
   const artifacts = buildArtifacts(model, plan);
   const training = decodeModel(artifacts.trainingModel);
   const trainingModel = encodeModel({ ...training, graph: withBuffers(tamper(training.graph), plan.trainable) });
@@ -137,7 +143,7 @@ async function train(model: Model, plan: TrainingPlan<GraphOptimizer>, tamper = 
   for (let step = 0; step < STEPS; step++) {
     for (const [index, size] of BATCHES.entries()) {
       const last = index === BATCHES.length - 1;
-      const outputs = await opened.session.trainStep({ ...feeds(batchFor(model, size)), ...updates(last) });
+      const outputs = await opened.session.trainStep({ ...feeds(pixelsOf(model, size, noise)), ...updates(last) });
       losses.push(outputs['loss']!.data[0] as number);
       if (step === 0 && last) {
         for (const name of plan.trainable) gradients.set(name, outputs[`accumulated_${name}`]!.data as Float32Array);
@@ -160,17 +166,30 @@ function distance(actual: Float32Array, expected: Float32Array): number {
 /** What training by a plan with stock layers gave. */
 const stock = new Map<unknown, Awaited<ReturnType<typeof train>>>();
 
-/** Compares a training by a plan with native layers to that with stock ones. */
-async function compare(model: Model, plan: TrainingPlan<GraphOptimizer>, tamper?: (graph: Graph) => Graph) {
+/**
+ * Compares a training by a plan with native layers to that with stock ones. Among the many places of a deep network some may
+ * lie so near Relu's kink that a rounding moves them past it: the gradients of all that is before then differ by up to
+ * hundredths. Stock layers say where that is so, by what they make of a little noise on the pixels.
+ */
+async function compare(
+  model: Model,
+  plan: TrainingPlan<GraphOptimizer>,
+  tamper?: (graph: Graph) => Graph,
+  exact = true,
+) {
   const known = stock.get(plan);
   const expected = known ?? (await train(model, plan));
   stock.set(plan, expected);
-  const actual = await train(model, { ...plan, layers: 'native', exact: true }, tamper);
+  const actual = await train(model, { ...plan, layers: 'native', exact }, tamper);
   const far = (part: 'gradients' | 'statistics', tolerance: number) =>
     [...expected[part]]
-      .map(([name, values]) => `${name} by ${distance(actual[part].get(name)!, values)}`)
-      .filter((text) => !(Number(text.split(' ').at(-1)) < tolerance));
-  expect(far('gradients', model.graph.nodes.length < 30 ? TOLERANCE.tiny : TOLERANCE.deep)).toEqual([]);
+      .filter(([name, values]) => !(distance(actual[part].get(name)!, values) < tolerance))
+      .map(([name, values]) => `${name} by ${distance(actual[part].get(name)!, values)}`);
+  if (far('gradients', TOLERANCE).length > 0) {
+    const touched = await train(model, plan, undefined, NOISE);
+    const moved = [...expected.gradients].map(([name, values]) => distance(touched.gradients.get(name)!, values));
+    expect(far('gradients', Math.max(TOLERANCE, ...moved))).toEqual([]);
+  }
   expect(far('statistics', 1e-5)).toEqual([]);
   for (const [step, loss] of expected.losses.entries()) {
     expect(Math.abs(actual.losses[step]! - loss) / loss, `loss ${step}`).toBeLessThan(1e-4);
@@ -186,6 +205,8 @@ const kinds = [
 describe.each(kinds)('%s train as stock ones do:', (_, tamper, skipped) => {
   describe.skipIf(skipped).each(cases)('%s', (_name, model, plans) => {
     it.each(plans)('%s', (_mode, plan) => compare(model, plan, tamper));
+
+    it.skipIf(tamper)("BatchNorm live, by Winograd's algorithm", () => compare(model, plans[0]![1], undefined, false));
   });
 
   it.skipIf(skipped).each(lastStage)('ResNet50 from its last stage on, BatchNorm %s', (_mode, model, plan) =>
