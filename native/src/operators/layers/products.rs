@@ -84,11 +84,11 @@ unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut 
                 match row {
                     Some(row) => {
                         let columns = panel * WIDE..(*from).min(panel * WIDE + WIDE);
-                        let (filled, rest) = target.split_at_mut(columns.len());
-                        filled.copy_from_slice(&row[columns.clone()]);
-                        rest.fill(0.0);
+                        let (taken, others) = target.split_at_mut(columns.len());
+                        taken.copy_from_slice(&row[columns.clone()]);
+                        others.fill(0.0);
                         if let Some(Affine { factors, offsets }) = before {
-                            activate(filled, &factors[columns.clone()], &offsets[columns]);
+                            activate(taken, &factors[columns.clone()], &offsets[columns]);
                         }
                     }
                     None => target.fill(0.0),
