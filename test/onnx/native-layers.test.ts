@@ -206,7 +206,8 @@ describe.each(kinds)('%s train as stock ones do:', (_, tamper, skipped) => {
   describe.skipIf(skipped).each(cases)('%s', (_name, model, plans) => {
     it.each(plans)('%s', (_mode, plan) => compare(model, plan, tamper));
 
-    it.skipIf(tamper)("BatchNorm live, by Winograd's algorithm", () => compare(model, plans[0]![1], undefined, false));
+    if (tamper) return;
+    it("BatchNorm live, by Winograd's algorithm", () => compare(model, plans[0]![1], undefined, false));
   });
 
   it.skipIf(skipped).each(lastStage)('ResNet50 from its last stage on, BatchNorm %s', (_mode, model, plan) =>
