@@ -49,10 +49,10 @@ impl Operator for BatchNormGradient {
         let vector = |index: usize| context.vector(index, channels);
         let all = 0..channels;
         // SAFETY: vectors of so many channels, which are only read.
-        let [factor, mean, deviation] =
-            unsafe { [&*vector(2)?.part(&all), &*vector(4)?.part(&all), &*vector(5)?.part(&all)] };
+        let [mean, deviation] = unsafe { [&*vector(4)?.part(&all), &*vector(5)?.part(&all)] };
         let activated = context.map_like(6, map.dims)?;
-        let forward = Affine::read(context, 2, channels)?.tiled();
+        let forward = Affine::read(context, 2, channels)?;
+        let Affine { factors, offsets } = forward.tiled();
 
         let target = context.output::<f32>(0, &map.dims)?.map(|data| Column::new(data, length));
         let of_factor = context.output::<f32>(1, &[channels])?.map(|data| Column::new(data, channels));
@@ -84,8 +84,7 @@ impl Operator for BatchNormGradient {
                         sum_products(residual.part(&range), rows, &around, sum, products);
                     }
                     None if self.relu => {
-                        let Affine { factors, offsets } = &forward;
-                        sum_masked_products(slope.part(&range), rows, factors, offsets, &around, sum, products);
+                        sum_masked_products(slope.part(&range), rows, &factors, &offsets, &around, sum, products);
                     }
                     None => sum_products(slope.part(&range), rows, &around, sum, products),
                 }
@@ -109,13 +108,11 @@ impl Operator for BatchNormGradient {
         }
         let Some(target) = target else { return Ok(()) };
 
-        let slope_factor: Vec<f32> =
-            factor.iter().zip(deviation).map(|(factor, deviation)| factor * deviation).collect();
         let count = rows as f64;
-        // dx = f r (g - sum(g) / n - (x - m) r^2 sum(g (x - m)) / n), as s g + (a x + b)
+        // dx = f r (g - sum(g) / n - (x - m) r^2 sum(g (x - m)) / n), as s g + (a x + b), where s = f r is the forward factor
         let linear = |channel: usize| -> [f32; 2] {
             let (mean, deviation) = (f64::from(mean[channel]), f64::from(deviation[channel]));
-            let slope_factor = f64::from(slope_factor[channel]);
+            let slope_factor = f64::from(forward.factors[channel]);
             let [sum, products] = sums[channel];
             let of_input = -slope_factor * deviation * deviation * products / count;
             [of_input as f32, (-slope_factor * sum / count - of_input * mean) as f32]
@@ -124,20 +121,19 @@ impl Operator for BatchNormGradient {
             if self.live { (0..channels).map(linear).collect() } else { vec![[0.0; 2]; channels] };
         let of_input: Vec<f32> = terms.iter().map(|[of_input, _]| *of_input).collect();
         let constant: Vec<f32> = terms.iter().map(|[_, constant]| *constant).collect();
-        let [slope_factor, of_input, constant] = [slope_factor, of_input, constant].map(|values| tiled(&values));
+        let [of_input, constant] = [of_input, constant].map(|values| tiled(&values));
         // SAFETY: as above.
         each_rows(team, rows, channels, |range| unsafe {
             let (rows, output) = (&*input.part(&range), target.part(&range));
             let slope = &*slope.part(&range);
             match residual {
                 Some((_, residual)) => {
-                    scale_gradient(residual.part(&range), rows, &slope_factor, &of_input, &constant, output);
+                    scale_gradient(residual.part(&range), rows, &factors, &of_input, &constant, output);
                 }
                 None if self.relu => {
-                    let Affine { factors, offsets } = &forward;
-                    scale_masked_gradient(slope, rows, factors, offsets, &slope_factor, &of_input, &constant, output);
+                    scale_masked_gradient(slope, rows, &factors, &offsets, &of_input, &constant, output);
                 }
-                None => scale_gradient(slope, rows, &slope_factor, &of_input, &constant, output),
+                None => scale_gradient(slope, rows, &factors, &of_input, &constant, output),
             }
         })
     }

@@ -29,13 +29,10 @@ pub fn tiled(values: &[f32]) -> Vec<f32> {
 macro_rules! vectorised {
     ($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments)] // All of a BatchNorm's gradient.
         pub fn $name($($argument: $type),*) {
             #[inline(always)]
-            #[allow(clippy::too_many_arguments)]
             fn plain($($argument: $type),*) $body
             #[target_feature(enable = "avx2")]
-            #[allow(clippy::too_many_arguments)]
             fn wide($($argument: $type),*) {
                 plain($($argument),*);
             }
@@ -174,13 +171,12 @@ vectorised! {
 }
 
 vectorised! {
-    /// As [`scale_gradient`], of the gradient where `forward_factor * x + forward_offset` is positive.
+    /// As [`scale_gradient`], of the gradient where the forward pass, `slope_factor * x + forward_offset`, is positive.
     fn scale_masked_gradient(
         gradient: &[f32],
         rows: &[f32],
-        forward_factor: &[f32],
-        forward_offset: &[f32],
         slope_factor: &[f32],
+        forward_offset: &[f32],
         factor: &[f32],
         offset: &[f32],
         output: &mut [f32],
@@ -188,10 +184,10 @@ vectorised! {
         let channels = factor.len();
         let lines = output.chunks_mut(channels).zip(gradient.chunks(channels)).zip(rows.chunks(channels));
         for ((output, slope), row) in lines {
-            let forward = forward_factor.iter().zip(forward_offset);
-            let columns = output.iter_mut().zip(slope).zip(row).zip(forward).zip(slope_factor).zip(factor).zip(offset);
-            for ((((((output, slope), value), forward), slope_factor), factor), offset) in columns {
-                let slope = if forward.0 * value + forward.1 > 0.0 { *slope } else { 0.0 };
+            let forward = slope_factor.iter().zip(forward_offset);
+            let columns = output.iter_mut().zip(slope).zip(row).zip(forward).zip(factor).zip(offset);
+            for (((((output, slope), value), (slope_factor, forward_offset)), factor), offset) in columns {
+                let slope = if slope_factor * value + forward_offset > 0.0 { *slope } else { 0.0 };
                 *output = slope_factor * slope + (factor * value + offset);
             }
         }

@@ -25,8 +25,8 @@ impl Window {
         let [height, width] = window.kernel;
         // Places within a window are told as bytes; a window that lies in the padding alone would have no maximum.
         let [top, left, bottom, right] = window.pads;
-        if window.strides.contains(&0) || !(1..=255).contains(&(height * width)) {
-            return Err(invalid("a window must have 1 to 255 places, and strides of 1 at least".into()));
+        if window.strides.contains(&0) || !(1..=256).contains(&(height * width)) {
+            return Err(invalid("a window must have 1 to 256 places, and strides of 1 at least".into()));
         }
         if top.max(bottom) >= height || left.max(right) >= width {
             return Err(invalid("pads must be smaller than the window".into()));

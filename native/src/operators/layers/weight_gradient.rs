@@ -85,18 +85,17 @@ impl Direct {
     unsafe fn run(&mut self, task: &Task) -> Result<()> {
         let &Task { team, ref shapes, input, gradient, buffer, reset, ref before } = task;
         let Self { primitive, skips, length, over, adding } = self;
-        let places = if *skips { gradient.rows() } else { input.rows() };
-        let copied = if *skips || before.is_some() { places * input.dims[3] } else { 0 };
+        let (map, strides) = if *skips { (gradient, shapes.strides) } else { (input, [1, 1]) };
+        let copied = if *skips || before.is_some() { map.rows() * input.dims[3] } else { 0 };
         with_workspace([*length, copied], |[own, copy]| {
-            if *skips {
-                gather(team, input, shapes, copy)?;
+            let mut source = input.data;
+            if !copy.is_empty() {
+                gather(team, input, map.dims, strides, copy)?;
+                if let Some(before) = before {
+                    apply(team, before, copy)?;
+                }
+                source = copy.as_mut_ptr();
             }
-            if let Some(before) = before {
-                let source = if *skips { copy.as_mut_ptr() } else { input.data };
-                // SAFETY: the input, or what was gathered from it.
-                unsafe { apply(team, before, Column::new(source, copy.len()), places, copy)? };
-            }
-            let source = if copy.is_empty() { input.data } else { copy.as_mut_ptr() };
             let own = own.as_mut_ptr();
             // SAFETY: as promised by the caller; the workspace has the lengths asked for.
             unsafe {
@@ -163,11 +162,15 @@ unsafe fn by_products(task: &Task) -> Result<()> {
     })
 }
 
-/// Copies the places that a 1x1 convolution does not skip.
-fn gather(team: Team, input: Map, shapes: &onednn::Convolution, dense: &mut [f32]) -> Result<()> {
-    let [_, height, width, channels] = shapes.input;
-    let [batch, down, across, _] = shapes.output;
-    let [tall, wide] = shapes.strides;
+/// Copies so many places of each picture, some rows and columns apart.
+fn gather(
+    team: Team,
+    input: Map,
+    [batch, down, across, _]: [usize; 4],
+    [tall, wide]: [usize; 2],
+    dense: &mut [f32],
+) -> Result<()> {
+    let [_, height, width, channels] = input.dims;
     let (from, to) = (Column::new(input.data, input.length()), Column::new(dense.as_mut_ptr(), dense.len()));
     team.share(batch * down, 1, |_, rows| {
         for row in rows {
@@ -183,23 +186,13 @@ fn gather(team: Team, input: Map, shapes: &onednn::Convolution, dense: &mut [f32
     })
 }
 
-/// What a `BatchNorm` and a `ReLU` make of a map, which may be the target itself.
-///
-/// # Safety
-/// The map and the target must have so many places, and the target be no one else's.
-unsafe fn apply(team: Team, before: &Affine, map: Column, places: usize, target: &mut [f32]) -> Result<()> {
+/// What a `BatchNorm` and a `ReLU` make of a map, in its place.
+fn apply(team: Team, before: &Affine, map: &mut [f32]) -> Result<()> {
     let channels = before.factors.len();
-    let (tiled, in_place) = (before.tiled(), target.as_mut_ptr() == map.data());
-    let target = Column::new(target.as_mut_ptr(), target.len());
-    each_rows(team, places, channels, |range| {
-        // SAFETY: parts of different threads are apart.
-        let part = unsafe { target.part(&range) };
-        if !in_place {
-            // SAFETY: the map is only read.
-            part.copy_from_slice(unsafe { map.part(&range) });
-        }
-        activate(part, &tiled.factors, &tiled.offsets);
-    })
+    let tiled = before.tiled();
+    let (rows, map) = (map.len() / channels, Column::new(map.as_mut_ptr(), map.len()));
+    // SAFETY: parts of different threads are apart.
+    each_rows(team, rows, channels, |range| unsafe { activate(map.part(&range), &tiled.factors, &tiled.offsets) })
 }
 
 impl Operator for ConvolutionWeightGradient {

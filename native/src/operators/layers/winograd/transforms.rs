@@ -121,6 +121,16 @@ fn each_tile(team: Team, range: Range<usize>, work: impl Fn(usize, [usize; 2]) +
     team.share(length, 1, |_, part| part.for_each(|row| work(range.start + row, [length, row])))
 }
 
+/// Puts a vector into each of the 36 matrices, which are `stride` apart, at the same offset.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store(vectors: &[[Vector; FIELD]; FIELD], matrices: Shared, stride: usize, offset: usize) {
+    for (place, vector) in vectors.as_flattened().iter().enumerate() {
+        // SAFETY: as promised by the caller.
+        unsafe { _mm256_storeu_ps(matrices.at(place * stride + offset), *vector) };
+    }
+}
+
 /// Transforms tiles of a map [N, H, W, channels], padded by 1, into `out`, 36 matrices [tile, channel]. The affine map, if
 /// there is one, and a `ReLU` are applied before.
 ///
@@ -172,10 +182,8 @@ unsafe fn input_tile(
             }
         }
         let transformed = both_ways!(input_line, square, FIELD, FIELD);
-        for (place, vector) in transformed.as_flattened().iter().enumerate() {
-            // SAFETY: within the tile's own row of each matrix.
-            unsafe { _mm256_storeu_ps(out.at(place * places + at(rows, row, channel)), *vector) };
-        }
+        // SAFETY: the tile's own row of each matrix.
+        unsafe { store(&transformed, out, places, at(rows, row, channel)) };
     }
 }
 
@@ -210,10 +218,8 @@ unsafe fn gradient_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize,
             }
         }
         let transformed = both_ways!(gradient_line, square, TILE, FIELD);
-        for (place, vector) in transformed.as_flattened().iter().enumerate() {
-            // SAFETY: within the tile's own row of each matrix.
-            unsafe { _mm256_storeu_ps(out.at(place * places + at(rows, row, channel)), *vector) };
-        }
+        // SAFETY: the tile's own row of each matrix.
+        unsafe { store(&transformed, out, places, at(rows, row, channel)) };
     }
 }
 
@@ -343,10 +349,8 @@ unsafe fn weights_vector(
         *vector = unsafe { _mm256_loadu_ps(values.as_ptr()) };
     }
     let transformed = both_ways!(weights_line, square, KERNEL, FIELD);
-    for (place, vector) in transformed.as_flattened().iter().enumerate() {
-        // SAFETY: within the row's part of each matrix.
-        unsafe { _mm256_storeu_ps(out.at(place * matrix(from, to) + at(from, source, target)), *vector) };
-    }
+    // SAFETY: the row's part of each matrix.
+    unsafe { store(&transformed, out, matrix(from, to), at(from, source, target)) };
 }
 
 /// Transforms the gradient of transformed weights, 36 matrices [from, to], into that of the weights [to, from, 3, 3], which is added
