@@ -30,7 +30,9 @@ export {
   type PassResult,
   type PretrainOptions,
   pretrain,
+  type Run,
   type StageResult,
+  type TrainingControl,
   type TrainingEvent,
 } from './training/index.ts';
 export { loadWeights, openWeights } from './weights/index.ts';

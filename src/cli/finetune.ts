@@ -2,7 +2,7 @@ import { finetune } from '../training/finetune.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from '../training/options.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
-import { type Asked, given, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { type Asked, given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 export interface FinetuneArguments extends StageArguments {
   from: string | undefined;
@@ -98,7 +98,7 @@ export const finetuneCommand: Command<FinetuneArguments> = {
   usage: 'npm run finetune -- --data DIR\n\nStage two: trains the whole network and writes the model to be served.',
   flags: FINETUNE_FLAGS,
   handle: (args) =>
-    runStage({}, async (hooks) => {
+    runStage({ output: outputOf(args) }, async (hooks) => {
       await finetune({ ...(await finetuneOptions(args)), ...hooks });
     }),
 };

@@ -2,7 +2,7 @@ import { PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { pretrain } from '../training/pretrain.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
-import { given, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 interface Options extends StageArguments {
   weights: string;
@@ -43,7 +43,8 @@ export const pretrainCommand: Command<Options> = {
   },
   handle: (args) => {
     const { weights, graph, optimizer, allowMissing, save, verbose, recipe } = args;
-    return runStage({ verbose, loadedFrom: recipe === 'tutorial' ? weights : undefined }, async (hooks) => {
+    const output = outputOf(args);
+    return runStage({ output, verbose, loadedFrom: recipe === 'tutorial' ? weights : undefined }, async (hooks) => {
       const own = given({ graph, optimizer, allowMissing, savePaddle: save && true });
       await pretrain({ ...(await stageOptions(args, 'pretrain')), ...own, ...hooks, weights });
     });

@@ -7,6 +7,23 @@ import { sideOf } from '../training/test-size.ts';
 import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 
+/** How a run is told of. */
+export const REPORT_FLAGS = {
+  quiet: { type: 'boolean', default: false, describe: 'Only errors' },
+  json: { type: 'boolean', default: false, describe: 'Each event as a line of JSON' },
+} as const;
+
+export interface ReportArguments {
+  quiet: boolean;
+  json: boolean;
+}
+
+/** @throws OrtuneError `OPTION` when both are asked for */
+export function outputOf({ quiet, json }: Partial<ReportArguments>): 'text' | 'json' | 'quiet' {
+  if (quiet && json) throw new OrtuneError('OPTION', '--quiet, --json: expected one of them, received both.');
+  return json ? 'json' : quiet ? 'quiet' : 'text';
+}
+
 /**
  * The flags that both stages have. Their values are left open, and the stage's own defaults only told: what is not given is
  * a recipe's, or the library's default.
@@ -109,12 +126,13 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
         "With native kernels: convolutions without Winograd's algorithm, which is faster and rounds a little more",
     },
     out: { type: 'string', defaultDescription: defaults.out, describe: 'Folder of the results' },
+    ...REPORT_FLAGS,
   } as const;
 }
 
 const TEST = { each: true, end: 'end', never: false } as const;
 
-export interface StageArguments extends CudaArguments, AugmentArguments {
+export interface StageArguments extends CudaArguments, AugmentArguments, ReportArguments {
   data: string;
   split: string | undefined;
   recipe: string | undefined;

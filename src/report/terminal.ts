@@ -1,50 +1,48 @@
-import { join } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { TrainingEvent } from '../training/index.ts';
-import { formatReport } from '../weights/index.ts';
+import { jsonLine } from './json-lines.ts';
+import { type LineOptions, linesOf, percent } from './lines.ts';
+import { duration, StageProgress } from './stage-progress.ts';
 
 const TASKS = {
   archive: 'Reading the archive',
   check: 'Checking pictures',
+  duplicates: 'Comparing pictures',
   features: 'Computing features',
   rates: 'Trying rates',
   train: 'Training',
   test: 'Testing',
 } as const;
 
-/** The tutorial prints every hundredth batch, the first included. */
-const BATCHES_PER_LINE = 100;
-
-export interface TerminalOptions {
-  /** Names of weights too, not only their counts. */
-  readonly verbose?: boolean;
-  /** Tells of each weight that was loaded, from here, as the tutorial does, instead of counting them. */
-  readonly loadedFrom?: string | undefined;
+export interface TerminalOptions extends LineOptions {
+  /** `json`: every event as a line of JSON; `quiet`: nothing. */
+  readonly output?: 'text' | 'json' | 'quiet';
 }
 
 /**
- * Shows a run: lines on standard output (the tutorial's own for batches and tests), and on a terminal a bar with
- * pictures per second and the time left on standard error.
+ * Shows a run. Lines go to standard output: the tutorial's own for batches and tests, or, on a terminal, one for each pass.
+ * A terminal on standard error has a bar: for a stage that trains over all its passes, with the figures of the moment.
  */
 export class TerminalReport {
-  readonly #verbose: boolean;
-  readonly #loadedFrom: string | undefined;
+  readonly #options: TerminalOptions;
   readonly #bars: cliProgress.MultiBar | undefined;
   #bar: cliProgress.SingleBar | undefined;
   #task = '';
   /** Where the task stood when it was first heard of, and when that was. */
   #first = { done: 0, time: 0 };
+  #stage: StageProgress | undefined;
+  /** A pass whose line waits for its test. */
+  #pass: { readonly text: string; readonly speed: string; readonly began: number } | undefined;
+  #passBegan = performance.now();
 
-  constructor({ verbose = false, loadedFrom }: TerminalOptions = {}) {
-    this.#verbose = verbose;
-    this.#loadedFrom = loadedFrom;
-    if (!process.stderr.isTTY) return;
-    const format = '{task} {bar} {value}/{total} | {rate} img/s | {eta_formatted} left';
+  constructor(options: TerminalOptions = {}) {
+    this.#options = options;
+    if (!process.stderr.isTTY || (options.output ?? 'text') !== 'text') return;
     this.#bars = new cliProgress.MultiBar(
       {
-        format,
+        format: '{task} {bar} {figures} | {left} left',
         // With the words and figures around it within 80 columns.
-        barsize: 20,
+        barsize: 10,
         clearOnComplete: true,
         // Lines are written where the bar was.
         forceRedraw: true,
@@ -57,102 +55,113 @@ export class TerminalReport {
   }
 
   readonly handle = (event: TrainingEvent): void => {
-    switch (event.type) {
-      case 'dataset': {
-        const { kind, split, classes, train, test, warnings } = event.dataset;
-        this.line(
-          `Data: ${kind}, split ${split}: ${classes.length} classes, ${train.length} to train, ${test.length} to test`,
-        );
-        for (const warning of warnings) this.line(`Note: ${warning}`);
-        break;
-      }
-      case 'note':
-        this.line(`Note: ${event.text}`);
-        break;
-      case 'bad-images':
-        for (const { file, reason } of event.images) this.line(`Left out: ${file}: ${reason}`);
-        this.line(`${event.images.length} broken pictures left out`);
-        break;
-      case 'weights':
-        if (this.#loadedFrom === undefined) this.line(formatReport(event.report, { verbose: this.#verbose }));
-        else for (const name of event.report.loaded) this.line(`Load model: ${join(this.#loadedFrom, name)}`);
-        break;
-      case 'device':
-        this.line(`Device: ${event.device}, ${event.threads} threads${kernelsOf(event)} (${event.reason})`);
-        break;
-      case 'progress':
-        this.#progress(event);
-        break;
-      case 'batch':
-        if (event.batch % BATCHES_PER_LINE === 0) {
-          this.line(`Pass:${event.pass}, Batch:${event.batch}, ${costAndAccuracy(event)}`);
-        }
-        break;
-      case 'pass':
-        this.line(
-          `Pass:${event.pass}: ${event.picturesPerSecond.toFixed(1)} img/s, ${(100 * event.dataWait).toFixed(1)} % waiting for pictures`,
-        );
-        break;
-      case 'overflow':
-        this.line(`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`);
-        break;
-      case 'test': {
-        const name = event.part === 'test' ? 'Test' : 'Valid';
-        this.line(`${name}:${event.pass}, ${costAndAccuracy(event.batchMean ?? event)}`);
-        if (event.batchMean)
-          this.line(`${name}:${event.pass}, each picture counting the same: ${costAndAccuracy(event)}`);
-        break;
-      }
-      case 'head-fit':
-        this.line(
-          `Head ${event.tried}, regularisation ${event.regularisation.toPrecision(3)}, on pictures held out: ${costAndAccuracy(event)}`,
-        );
-        break;
-      case 'stopped':
-        this.line(`Stopped after pass ${event.pass}: none was better than pass ${event.best}`);
-        break;
-      case 'saved':
-        this.close();
-        this.line(`Saved: ${event.folder} (${event.seconds.toFixed(1)} s)`);
-        break;
+    const { output = 'text' } = this.#options;
+    if (output === 'quiet') return;
+    if (output === 'json') {
+      process.stdout.write(jsonLine(event));
+      return;
     }
+    this.#follow(event);
+    if (process.stdout.isTTY && this.#stage && this.#tellPass(event)) return;
+    if (event.type === 'saved' || event.type === 'phase') this.close();
+    for (const line of linesOf(event, this.#options)) this.line(line);
   };
 
   line(text: string): void {
     // A line written past the bars would be torn apart by their next redraw.
-    if (this.#bar && process.stdout.isTTY) this.#bars?.log(`${text}\n`);
-    else process.stdout.write(`${text}\n`);
+    if (!this.#bar || !process.stdout.isTTY) {
+      process.stdout.write(`${text}\n`);
+      return;
+    }
+    // What is wider than the terminal would be cut off.
+    const width = process.stderr.columns ?? 80;
+    for (let start = 0; start === 0 || start < text.length; start += width) {
+      this.#bars?.log(`${text.slice(start, start + width)}\n`);
+    }
   }
 
   /** Removes the bar; call it when a run ends, however it does. */
   close(): void {
+    this.#endPass();
     // Lines wait for the next redraw; stopping alone would lose them.
     if (this.#bar) this.#bars?.update();
     this.#bars?.stop();
     this.#bar = undefined;
     this.#task = '';
+    this.#stage = undefined;
   }
 
-  #progress({ task, pass, done, total }: Extract<TrainingEvent, { type: 'progress' }>): void {
+  #follow(event: TrainingEvent): void {
+    if (event.type === 'start') {
+      this.#stage = new StageProgress(event);
+      this.#passBegan = performance.now();
+    }
+    if (event.type === 'batch' || event.type === 'pass' || event.type === 'test') this.#stage?.add(event);
+    if (event.type === 'progress') this.#progress(event);
+  }
+
+  #progress(event: Extract<TrainingEvent, { type: 'progress' }>): void {
+    const { task, pass, done, total } = event;
+    if (task === 'train') this.#stage?.add(event);
     if (!this.#bars) return;
-    const name = pass === undefined ? TASKS[task] : `${TASKS[task]}, pass ${pass}`;
-    if (name !== this.#task) {
-      if (this.#bar) this.#bars.remove(this.#bar);
-      this.#bar = this.#bars.create(total, done, { task: name, rate: '-' });
-      this.#task = name;
-      this.#first = { done, time: performance.now() };
+    if (task === 'train' && this.#stage) {
+      const { text, left } = this.#stage.figures();
+      this.#show('stage', `Pass ${this.#stage.pass}`, this.#stage, { figures: text, left });
       return;
     }
-    const seconds = (performance.now() - this.#first.time) / 1000;
-    if (seconds > 0) this.#bar?.update(done, { rate: ((done - this.#first.done) / seconds).toFixed(0) });
+    const name = pass === undefined ? TASKS[task] : `${TASKS[task]}, pass ${pass + 1}`;
+    if (this.#task !== name) this.#first = { done, time: performance.now() };
+    const elapsed = performance.now() - this.#first.time;
+    const perMs = elapsed > 0 ? (done - this.#first.done) / elapsed : 0;
+    const unit = task === 'rates' ? 'steps/s' : task === 'archive' ? 'B/s' : 'img/s';
+    this.#show(
+      name,
+      name,
+      { done, total },
+      {
+        figures: `${done}/${total} | ${perMs > 0 ? `${(1000 * perMs).toFixed(0)} ${unit}` : '-'}`,
+        left: perMs > 0 ? duration((total - done) / perMs) : '-',
+      },
+    );
   }
-}
 
-const costAndAccuracy = ({ cost, accuracy }: { cost: number; accuracy: number }) =>
-  `Cost:${cost.toFixed(5)}, Accuracy:${accuracy.toFixed(5)}`;
+  /** One bar at a time: a task's own takes the place of the one before. */
+  #show(key: string, task: string, { done, total }: { done: number; total: number }, figures: object): void {
+    if (key === this.#task) {
+      this.#bar?.update(done, { task, ...figures });
+      return;
+    }
+    if (this.#bar) this.#bars?.remove(this.#bar);
+    this.#bar = this.#bars?.create(total, done, { task, ...figures });
+    this.#task = key;
+  }
 
-/** What trains beside ONNX Runtime's own kernels. */
-function kernelsOf({ kernels, layers }: TrainingEvent & { type: 'device' }): string {
-  const updates = kernels === 'native' ? ', native updates' : '';
-  return layers ? `${updates}, convolutions by oneDNN ${layers.version} (${layers.instructionSet})` : updates;
+  /** @returns whether the event is told by the line of its pass */
+  #tellPass(event: TrainingEvent): boolean {
+    if (event.type === 'batch') {
+      this.#endPass();
+      return true;
+    }
+    if (event.type === 'pass') {
+      const { pass, cost, accuracy, picturesPerSecond } = event;
+      const text = `Pass ${pass + 1}: cost ${cost.toFixed(4)}, ${percent(accuracy)}`;
+      this.#pass = { text, speed: `${picturesPerSecond.toFixed(1)} img/s`, began: this.#passBegan };
+      return true;
+    }
+    if (event.type !== 'test' || !this.#pass) return false;
+    const name = event.part === 'test' ? 'test' : 'validation';
+    const text = `${this.#pass.text}; ${name} cost ${event.cost.toFixed(4)}, ${percent(event.accuracy)}`;
+    this.#pass = { ...this.#pass, text };
+    this.#endPass();
+    return true;
+  }
+
+  #endPass(): void {
+    if (!this.#pass) return;
+    const { text, speed, began } = this.#pass;
+    this.#pass = undefined;
+    const now = performance.now();
+    this.#passBegan = now;
+    this.line(`${text}; ${speed}; ${duration(now - began)}`);
+  }
 }

@@ -4,6 +4,17 @@ import type { MappingReport } from '../weights/index.ts';
 
 /** What happens in a run, for whoever shows or records it. All counts are of pictures unless said otherwise. */
 export type TrainingEvent =
+  /** A part of several in a row begins: what it does, in words. */
+  | { readonly type: 'phase'; readonly phase: Phase; readonly text: string }
+  /** A stage begins to train: what is to come, before it may stop early. */
+  | {
+      readonly type: 'start';
+      readonly stage: 'pretrain' | 'finetune';
+      readonly passes: number;
+      /** Pictures of a pass. */
+      readonly trainSize: number;
+      readonly batchSize: number;
+    }
   | { readonly type: 'dataset'; readonly dataset: Dataset }
   /** Broken pictures that were left out. */
   | { readonly type: 'bad-images'; readonly images: readonly BadImage[] }
@@ -22,26 +33,27 @@ export type TrainingEvent =
     }
   | {
       readonly type: 'progress';
-      readonly task: 'archive' | 'check' | 'features' | 'rates' | 'train' | 'test';
+      readonly task: 'archive' | 'check' | 'duplicates' | 'features' | 'rates' | 'train' | 'test';
       /** Counted from 0; absent where there are no passes. */
       readonly pass?: number;
       readonly done: number;
       readonly total: number;
     }
   /** After each training step: the batch's own mean cross-entropy and share of right answers. */
-  | {
+  | ({
       readonly type: 'batch';
-      readonly pass: number;
-      readonly batch: number;
-      readonly cost: number;
-      readonly accuracy: number;
-    }
+      /** Milliseconds that the step had to wait for its pictures. */
+      readonly waitMs: number;
+    } & StepRecord)
   /** Gradients overflowed in half precision: the update that this batch was to end is left out, and the loss scale lowered. */
   | { readonly type: 'overflow'; readonly pass: number; readonly batch: number }
   /** After each pass over the training split. */
   | {
       readonly type: 'pass';
       readonly pass: number;
+      /** Means over the training pictures as they were trained on. */
+      readonly cost: number;
+      readonly accuracy: number;
       readonly picturesPerSecond: number;
       /** Share of the time that steps had to wait for pictures. */
       readonly dataWait: number;
@@ -64,8 +76,24 @@ export type TrainingEvent =
       readonly cost: number;
       readonly accuracy: number;
     }
-  /** No pass has been better than `best` for as long as one was waited for. */
-  | { readonly type: 'stopped'; readonly pass: number; readonly best: number }
+  /** Training ends before its time: no pass has been better than `best` for as long as one was waited for, or it was asked to. */
+  | { readonly type: 'stopped'; readonly pass: number; readonly best?: number }
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
+
+/** The parts of `fit`. */
+export type Phase = 'check' | 'network' | 'pretrain' | 'finetune' | 'report';
+
+/** A training step, each number counted from 0. */
+export interface StepRecord {
+  /** Over all passes. */
+  readonly step: number;
+  readonly pass: number;
+  /** Within the pass. */
+  readonly batch: number;
+  /** Of the update that the batch is part of. */
+  readonly learningRate: number;
+  readonly cost: number;
+  readonly accuracy: number;
+}
 
 export type Emit = (event: TrainingEvent) => void;

@@ -2,6 +2,7 @@ import { LOSS } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { plotRates, RATE_FINDER_DEFAULTS, RateFinder, type RateSuggestion, suggestRate } from '../schedules/index.ts';
 import type { FinetuneOptions } from './options.ts';
+import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { openStageTwo } from './stage-two.ts';
 
 export interface FindRateOptions extends FinetuneOptions {
@@ -21,16 +22,21 @@ export interface FoundRate {
  *
  * @throws OrtuneError as `finetune`; `RATE_NOT_FOUND` when the loss fell at no rate
  */
-export async function findRate({
-  steps = RATE_FINDER_DEFAULTS.steps,
-  ...options
-}: FindRateOptions): Promise<FoundRate> {
-  await using stage = await openStageTwo(options);
-  const { source, training, emit } = stage;
+export function findRate({ onEvent, signal, ...options }: FindRateOptions): Run<FoundRate> {
+  return startRun({ onEvent, signal }, (context) => tryRates(options, context));
+}
+
+async function tryRates(
+  { steps = RATE_FINDER_DEFAULTS.steps, ...options }: Omit<FindRateOptions, keyof RunOptions>,
+  context: RunContext,
+): Promise<FoundRate> {
+  const { emit, signal } = context;
+  await using stage = await openStageTwo(options, context);
+  const { source, training } = stage;
   const finder = new RateFinder({ ...RATE_FINDER_DEFAULTS, steps });
   for (let pass = 0; !finder.done; pass++) {
     for await (const { feeds } of source.train(pass)) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       await training.stepper.setLearningRate(finder.rate);
       const { outputs } = await training.stepper.step({ ...feeds }, { share: 1, last: true });
       finder.add(outputs[LOSS]?.data[0] as number);

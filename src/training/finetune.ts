@@ -1,15 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeModelChunks, extract, PROBABILITIES, withInitializers } from '../../onnx/index.ts';
+import { encodeModelChunks, extract, PROBABILITIES, withActivationMaps, withInitializers } from '../../onnx/index.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
 import { withFinalTest } from './final-test.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
-import { runPasses } from './passes.ts';
+import { type PassesResult, runPasses } from './passes.ts';
 import type { StageResult } from './pretrain.ts';
+import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { saveRecord } from './save.ts';
 import { trainedValues } from './session.ts';
-import { openStageTwo } from './stage-two.ts';
+import { openStageTwo, type StageTwo } from './stage-two.ts';
 import { requireFiniteValues } from './test-pass.ts';
 
 /**
@@ -20,16 +21,31 @@ import { requireFiniteValues } from './test-pass.ts';
  *
  * @throws OrtuneError for anything wrong with options, data or the stage-one folder, before training starts
  */
-export async function finetune(options: FinetuneOptions): Promise<StageResult> {
+export function finetune({ onEvent, signal, ...options }: FinetuneOptions): Run<StageResult> {
+  return startRun({ onEvent, signal }, (context) => trainWhole(options, context));
+}
+
+/** Stage two as part of a run. */
+export async function trainWhole(
+  options: Omit<FinetuneOptions, keyof RunOptions>,
+  context: RunContext,
+): Promise<StageResult> {
   const started = new Date();
+  const { emit } = context;
   const { data, out = FINETUNE_DEFAULTS.out } = options;
   await checkOutputFolder(out, data);
-  await using stage = await openStageTwo(options);
-  const { settings, model, evaluated, plan, moved, dataset, testTransform, device, training, source, emit } = stage;
+  await using stage = await openStageTwo(options, context);
+  const { settings, model, evaluated, plan, moved, dataset, device, training, source } = stage;
   const weights = plan.loss?.softLabels ? undefined : plan.loss?.classWeights;
   const weightOf = weights && ((label: number) => weights[label] ?? 0);
-  const passes = { ...settings, weightOf, classes: dataset.classes, emit, signal: options.signal };
+  const write = async (folder: string, result: PassesResult) => {
+    await checkOutputFolder(folder, data);
+    await writeResult(folder, result, stage, started);
+  };
+  const passes = { ...settings, ...context, weightOf, classes: dataset.classes, save: write };
   const values = () => trainedValues(training.state, plan, moved);
+  const { trainSize, batchSize } = source;
+  emit({ type: 'start', stage: 'finetune', passes: settings.passes, trainSize, batchSize });
   const result = await withFinalTest(await runPasses(training, source, { ...passes, values }), {
     model,
     evaluated,
@@ -38,10 +54,20 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
     source,
     options: passes,
   });
+  await write(settings.out, result);
+  emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
+  return { folder: settings.out, classes: dataset.classes, history: result.history };
+}
 
+async function writeResult(
+  out: string,
+  result: PassesResult,
+  { settings, network, evaluated, dataset, splitSeed, testTransform, device, training }: StageTwo,
+  started: Date,
+): Promise<void> {
   requireFiniteValues(result.values);
-  const trained = extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]);
-  await replaceFolder(settings.out, async (folder) => {
+  const trained = withActivationMaps(extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]));
+  await replaceFolder(out, async (folder) => {
     const served = withClassifierMetadata(trained, { classes: dataset.classes, transform: testTransform });
     await writeFile(join(folder, 'model.onnx'), encodeModelChunks(served));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
@@ -49,13 +75,11 @@ export async function finetune(options: FinetuneOptions): Promise<StageResult> {
       command: 'finetune',
       options: settings,
       device,
-      network: stage.network,
+      network,
       dataset,
-      splitSeed: stage.splitSeed,
+      splitSeed,
       ...result,
       started,
     });
   });
-  emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
-  return { folder: settings.out, classes: dataset.classes, history: result.history };
 }

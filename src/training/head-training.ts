@@ -30,7 +30,12 @@ export interface Stage {
   readonly device: SessionDevice;
   readonly options: PictureSourceOptions &
     FeatureOptions &
-    Omit<PassOptions, 'values'> & { readonly optimizer: 'adam' | 'lbfgs'; readonly threads?: number };
+    Omit<PassOptions, 'values' | 'save'> & {
+      readonly optimizer: 'adam' | 'lbfgs';
+      readonly threads?: number;
+      /** Saves what there is so far, with the state that it is trained in. */
+      readonly save: (folder: string, result: PassesResult, state: CheckpointState) => Promise<void>;
+    };
 }
 
 /** A trained head, and the statistics that moved with it. */
@@ -45,7 +50,7 @@ export async function trainOnPictures(stage: Stage): Promise<TrainedHead> {
     await using source = pictureSource(dataset, options);
     const moved = movedStatistics(model.graph, plan);
     const values = () => trainedValues(training.state, plan, moved);
-    const passes = await runPasses(training, source, { ...options, values });
+    const passes = await runPasses(training, source, passOptions(training, options, values));
     return await withFinalTest(passes, { model, evaluated, plan, device, source, options });
   });
 }
@@ -66,10 +71,16 @@ export async function trainOnFeatures({
   return keepOpen(await openTraining(head, plan, device), async (training) => {
     if (solution) return testSolution(training, source, solution, options);
     const values = () => trainedValues(training.state, plan, []);
-    const passes = await runPasses(training, source, { ...options, values });
+    const passes = await runPasses(training, source, passOptions(training, options, values));
     return withFinalTest(passes, { model: head, evaluated: head, plan, device, source, options });
   });
 }
+
+const passOptions = ({ state }: Training, options: Stage['options'], values: PassOptions['values']): PassOptions => ({
+  ...options,
+  values,
+  save: (folder, result) => options.save(folder, result, state),
+});
 
 /** The state outlives the training, to be saved, unless that fails. */
 async function keepOpen(
@@ -146,5 +157,5 @@ async function testSolution(
     seconds: (performance.now() - started) / 1000,
     dataWait: 0,
   };
-  return { history: [pass], kept: 0, values: headValues(solution), evaluation };
+  return { history: [pass], steps: [], kept: 0, values: headValues(solution), evaluation };
 }

@@ -5,13 +5,13 @@ import { type ScheduleOptions, schedule } from '../schedules/index.ts';
 import { checkThreads } from '../threads.ts';
 import type { BatchNormChoice } from './batch-norm.ts';
 import type { DeviceChoice } from './device.ts';
-import type { Emit } from './events.ts';
 import type { PassSettings } from './passes.ts';
 import type { PlanSettings } from './plan.ts';
+import type { RunOptions } from './run.ts';
 import { checkTestSizes, type Side, type TestSizes } from './test-size.ts';
 
 /** What both stages take. */
-export interface StageOptions extends Partial<PassSettings>, TestSizes {
+export interface StageOptions extends Partial<PassSettings>, TestSizes, RunOptions {
   /** Folder or CSV file of the data set. */
   readonly data: string;
   /** `tutorial`, `official` or `ratio:R`; the data set's own by default. */
@@ -42,8 +42,6 @@ export interface StageOptions extends Partial<PassSettings>, TestSizes {
   readonly onBadImage?: 'stop' | 'skip';
   /** Folder that the results go to; an older result there is replaced once the new one is complete. */
   readonly out?: string;
-  readonly onEvent?: Emit;
-  readonly signal?: AbortSignal;
 }
 
 /** Stage one: a new head on pretrained weights. */

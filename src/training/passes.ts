@@ -10,8 +10,9 @@ import {
   schedule,
 } from '../schedules/index.ts';
 import type { BatchSource, FeedBatch, TestPart } from './batch-source.ts';
-import type { Emit } from './events.ts';
+import type { Emit, StepRecord } from './events.ts';
 import { countCorrect, WeightedMean } from './metrics.ts';
+import type { Requests } from './run.ts';
 import type { Training } from './session.ts';
 import { requireFinite, testPass } from './test-pass.ts';
 
@@ -45,6 +46,10 @@ export interface PassOptions extends PassSettings {
   readonly classes: readonly string[];
   /** What the stage's result is made of, as it is now: parameters by name. */
   readonly values: () => Promise<Map<string, Uint8Array>>;
+  /** What is asked of the run while it trains. */
+  readonly requests: Requests;
+  /** Saves what there is after some update, as a result of its own. */
+  readonly save: (folder: string, result: PassesResult) => Promise<void>;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
 }
@@ -68,6 +73,8 @@ export interface PassResult {
 
 export interface PassesResult {
   readonly history: readonly PassResult[];
+  /** Every training step. */
+  readonly steps: readonly StepRecord[];
   /** Number of the pass whose values these are. */
   readonly kept: number;
   readonly values: ReadonlyMap<string, Uint8Array>;
@@ -81,16 +88,24 @@ export interface PassesResult {
  * @throws OrtuneError `COST_NOT_FINITE`, `LOSS_SCALE`; the signal's reason when it is aborted
  */
 export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassesResult> {
-  const { passes, keep, metric, earlyStopping, values, emit, signal } = options;
+  const { passes, keep, metric, earlyStopping, values, requests, emit, signal } = options;
   const history: PassResult[] = [];
+  const steps: StepRecord[] = [];
   const updates = new Updates(training, source, options);
   const rule = { ...earlyStopping, mode: metric === 'cost' ? 'min' : 'max' } as const;
   let progress = NO_PROGRESS;
-  let best: Omit<PassesResult, 'history'> | undefined;
+  let best: Omit<PassesResult, 'history' | 'steps'> | undefined;
+  const present = async (evaluation?: EvaluationResult) => ({
+    kept: history.length - 1,
+    values: await values(),
+    evaluation,
+  });
+  const betweenUpdates = () =>
+    requests.settle(async (folder) => options.save(folder, { history, steps, ...(await present()) }));
   let evaluation: EvaluationResult | undefined;
   for (let pass = 0; pass < passes; pass++) {
     const started = performance.now();
-    const trained = await trainPass(training, source, pass, updates, options);
+    const trained = await trainPass(training, source, pass, { updates, steps, betweenUpdates }, options);
     evaluation = options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
     history.push({
       pass,
@@ -98,17 +113,20 @@ export async function runPasses(training: Training, source: BatchSource, options
       ...(evaluation && figuresOf(evaluation)),
       seconds: (performance.now() - started) / 1000,
     });
-    if (!evaluation) continue;
-    const step = advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
-    progress = step.progress;
-    if (keep === 'best' && step.improved) best = { kept: pass, values: await values(), evaluation };
-    if (step.stop && pass + 1 < passes) {
+    const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
+    if (step) progress = step.progress;
+    if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };
+    if (requests.stopping) {
+      emit({ type: 'stopped', pass });
+      break;
+    }
+    if (step?.stop && pass + 1 < passes) {
       emit({ type: 'stopped', pass, best: progress.best?.pass ?? pass });
       break;
     }
   }
   signal?.throwIfAborted();
-  return { history, ...(best ?? { kept: history.length - 1, values: await values(), evaluation }) };
+  return { history, steps, ...(best ?? (await present(evaluation))) };
 }
 
 /** A test that is told of. */
@@ -159,8 +177,8 @@ class Updates {
 
   /** Before an update's first batch. */
   async begin(): Promise<void> {
-    const { learningRate, ema } = this.#options;
-    this.learningRate = learningRate * this.#schedule(this.#done, this.#total);
+    const { learningRate, requests, ema } = this.#options;
+    this.learningRate = (requests.learningRate ?? learningRate) * this.#schedule(this.#done, this.#total);
     await this.#stepper.setLearningRate(this.learningRate);
     if (ema) this.#stepper.setAverageShare(1 - averageDecay(this.#done, ema));
     this.#done++;
@@ -171,8 +189,8 @@ async function trainPass(
   { stepper }: Training,
   source: BatchSource,
   pass: number,
-  updates: Updates,
-  { accumulate, weightOf = () => 1, emit, signal }: PassOptions,
+  { updates, steps, betweenUpdates }: { updates: Updates; steps: StepRecord[]; betweenUpdates: () => Promise<void> },
+  { accumulate, weightOf = () => 1, requests, emit, signal }: PassOptions,
 ) {
   const started = performance.now();
   const cost = new WeightedMean();
@@ -197,14 +215,26 @@ async function trainPass(
       cost.add(loss, weight);
       accuracy.add(right, size);
       if (skipped) emit({ type: 'overflow', pass, batch });
-      emit({ type: 'batch', pass, batch: batch++, cost: loss, accuracy: right });
+      const record = {
+        step: steps.length,
+        pass,
+        batch: batch++,
+        learningRate: updates.learningRate,
+        cost: loss,
+        accuracy: right,
+      };
+      steps.push(record);
+      emit({ type: 'batch', waitMs, ...record });
       done += size;
       emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
     }
+    await betweenUpdates();
+    if (requests.stopping) break;
   }
   const took = performance.now() - started;
   const dataWait = waited / took;
-  emit({ type: 'pass', pass, picturesPerSecond: (1000 * done) / took, dataWait });
+  const picturesPerSecond = (1000 * done) / took;
+  emit({ type: 'pass', pass, cost: cost.value, accuracy: accuracy.value, picturesPerSecond, dataWait });
   return { learningRate: updates.learningRate, trainCost: cost.value, trainAccuracy: accuracy.value, dataWait };
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
+import type { CheckpointState } from '../runtime/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
 import { chooseDevice } from './device.ts';
@@ -22,10 +23,11 @@ import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts
 import { chooseKernels, STOCK_KERNELS } from './kernels.ts';
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
-import type { PassResult } from './passes.ts';
+import type { PassesResult, PassResult } from './passes.ts';
 import { mixes } from './picture-source.ts';
 import { checkLabelSmoothing } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
+import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { saveRecord } from './save.ts';
 import { needsConstantShape, sessionDevice } from './session.ts';
 import { requireFiniteValues } from './test-pass.ts';
@@ -50,11 +52,18 @@ export interface StageResult {
  *
  * @throws OrtuneError for anything wrong with options, data or weights, before training starts
  */
-export async function pretrain(options: PretrainOptions): Promise<StageResult> {
+export function pretrain({ onEvent, signal, ...options }: PretrainOptions): Run<StageResult> {
+  return startRun({ onEvent, signal }, (context) => trainHead(options, context));
+}
+
+/** Stage one as part of a run. */
+export async function trainHead(
+  options: Omit<PretrainOptions, keyof RunOptions>,
+  context: RunContext,
+): Promise<StageResult> {
   const started = new Date();
-  const { onEvent, signal, ...given } = options;
-  const settings = { ...PRETRAIN_DEFAULTS, ...given };
-  const emit: Emit = onEvent ?? (() => {});
+  const { emit, signal } = context;
+  const settings = { ...PRETRAIN_DEFAULTS, ...options };
   checkStageOptions(settings);
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
@@ -78,6 +87,26 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   // A head on features has no layers below it.
   const own = liveBatchNorm ? kernels : STOCK_KERNELS;
   const device = sessionDevice(chosen, { ...settings, chosen: own, plan, emit });
+  const write = async (folder: string, trained: PassesResult, state: CheckpointState) => {
+    await checkOutputFolder(folder, settings.data);
+    requireFiniteValues(trained.values);
+    const result = withInitializers(model, trained.values);
+    await replaceFolder(folder, async (staging) => {
+      await writeFile(join(staging, 'graph.onnx'), encodeModelChunks(result));
+      await state.save(join(staging, 'checkpoint'), { includeOptimizerState: true });
+      if (settings.savePaddle) await writePaddleFolder(join(staging, 'paddle'), paddleVariables(result));
+      await saveRecord(staging, {
+        command: 'pretrain',
+        options: settings,
+        device,
+        network,
+        dataset,
+        splitSeed: settings.seed,
+        ...trained,
+        started,
+      });
+    });
+  };
   const stage: Stage = {
     model,
     evaluated: atImageSize(model, testTransform.imageSize),
@@ -93,28 +122,19 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
       cacheFolder: await parentOf(settings.out),
       classes: dataset.classes,
       accumulate: 1,
-      emit,
-      signal,
+      ...context,
+      save: write,
     },
   };
-  await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
-  requireFiniteValues(trained.values);
-  const result = withInitializers(model, trained.values);
-  await replaceFolder(settings.out, async (folder) => {
-    await writeFile(join(folder, 'graph.onnx'), encodeModelChunks(result));
-    await trained.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
-    if (settings.savePaddle) await writePaddleFolder(join(folder, 'paddle'), paddleVariables(result));
-    await saveRecord(folder, {
-      command: 'pretrain',
-      options: settings,
-      device,
-      network,
-      dataset,
-      splitSeed: settings.seed,
-      ...trained,
-      started,
-    });
+  emit({
+    type: 'start',
+    stage: 'pretrain',
+    passes: settings.optimizer === 'lbfgs' ? 1 : settings.passes,
+    trainSize: dataset.train.length,
+    batchSize: settings.batchSize,
   });
+  await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
+  await write(settings.out, trained, trained.state);
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history: trained.history };
 }

@@ -4,6 +4,8 @@ import type { Dataset } from '../data/index.ts';
 import { type EvaluationResult, historyCsv } from '../metrics/index.ts';
 import { Runtime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
+import type { StepRecord } from './events.ts';
+import { gitState } from './git-state.ts';
 import { RUN_FILE } from './output-folder.ts';
 import type { PassResult } from './passes.ts';
 
@@ -20,6 +22,7 @@ export interface RunRecord {
   /** Seed that its split was drawn by. */
   readonly splitSeed: number;
   readonly history: readonly PassResult[];
+  readonly steps: readonly StepRecord[];
   /** Number of the pass that the result is. */
   readonly kept: number;
   /** Its test. */
@@ -29,10 +32,10 @@ export interface RunRecord {
 
 /**
  * Writes `labels.json` (class names in the order of the output), `run.json` (options, versions, results), `history.csv` (a
- * row for each pass) and, where there was a test, `metrics.json`.
+ * row for each pass), `steps.csv` (a row for each training step) and, where there was a test, `metrics.json`.
  */
 export async function saveRecord(folder: string, record: RunRecord): Promise<void> {
-  const { command, options, device, network, kept, dataset, splitSeed, started, history, evaluation } = record;
+  const { command, options, device, network, kept, dataset, splitSeed, started, history, steps, evaluation } = record;
   const versions = { ortune: VERSION, node: process.versions.node, onnxruntime: Runtime.load().version };
   const { kind, root, split, classes, train, valid, test } = dataset;
   const data = {
@@ -45,6 +48,7 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
     valid: valid.length,
     test: test.length,
   };
+  const git = await gitState('.');
   const seconds = (Date.now() - started.getTime()) / 1000;
   const run = {
     command,
@@ -53,6 +57,7 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
     network,
     dataset: data,
     versions,
+    ...(git && { git }),
     started: started.toISOString(),
     seconds,
     kept,
@@ -63,6 +68,7 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
   await json(LABELS_FILE, classes);
   await json(RUN_FILE, run);
   await writeFile(join(folder, 'history.csv'), historyCsv(history.map((pass) => ({ ...pass }))));
+  if (steps.length > 0) await writeFile(join(folder, 'steps.csv'), historyCsv(steps.map((step) => ({ ...step }))));
   const tested = { root, split, part: 'test', flip: options['testFlip'] === true };
   if (evaluation) await json('metrics.json', { data: tested, ...evaluation });
 }

@@ -13,18 +13,18 @@ import { OrtuneError } from '../errors.ts';
 import { parseClassNames } from '../inference/index.ts';
 import type { BatchSource } from './batch-source.ts';
 import { chooseDevice } from './device.ts';
-import type { Emit } from './events.ts';
 import { chooseKernels } from './kernels.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { parentOf, RUN_FILE } from './output-folder.ts';
 import { mixes, pictureSource } from './picture-source.ts';
 import { planOf } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
+import type { RunContext, RunOptions } from './run.ts';
 import { LABELS_FILE } from './save.ts';
 import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
 import { testTransformOf } from './test-size.ts';
 
-const settingsOf = ({ onEvent: _, signal: __, ...given }: FinetuneOptions) => ({ ...FINETUNE_DEFAULTS, ...given });
+const settingsOf = (given: Omit<FinetuneOptions, keyof RunOptions>) => ({ ...FINETUNE_DEFAULTS, ...given });
 
 /** Stage two, ready to go. */
 export interface StageTwo extends AsyncDisposable {
@@ -43,7 +43,6 @@ export interface StageTwo extends AsyncDisposable {
   readonly device: SessionDevice;
   readonly training: Training;
   readonly source: BatchSource;
-  readonly emit: Emit;
 }
 
 /**
@@ -51,10 +50,11 @@ export interface StageTwo extends AsyncDisposable {
  *
  * @throws OrtuneError for anything wrong with options, data or the stage-one folder
  */
-export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> {
-  const { onEvent, signal } = options;
+export async function openStageTwo(
+  options: Omit<FinetuneOptions, keyof RunOptions>,
+  { emit, signal }: Pick<RunContext, 'emit' | 'signal'>,
+): Promise<StageTwo> {
   const settings = settingsOf(options);
-  const emit: Emit = onEvent ?? (() => {});
   checkStageOptions(settings);
   const { model, network } = await readNetwork(
     join(settings.from, 'graph.onnx'),
@@ -116,7 +116,6 @@ export async function openStageTwo(options: FinetuneOptions): Promise<StageTwo> 
     device,
     training,
     source,
-    emit,
     async [Symbol.asyncDispose]() {
       try {
         await source[Symbol.asyncDispose]();

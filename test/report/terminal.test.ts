@@ -40,11 +40,15 @@ const DATASET: TrainingEvent = {
 };
 const batch = (number: number): TrainingEvent => ({
   type: 'batch',
+  step: number,
   pass: 0,
   batch: number,
+  learningRate: 1e-3,
+  waitMs: 0,
   cost: 4.5,
   accuracy: 0.0625,
 });
+const START: TrainingEvent = { type: 'start', stage: 'finetune', passes: 3, trainSize: 48, batchSize: 16 };
 const progress = (
   task: 'check' | 'features' | 'train' | 'test',
   done: number,
@@ -110,6 +114,49 @@ describe('without a terminal', () => {
     expect(shown([event])).toEqual({ stdout, stderr: '' });
   });
 
+  it.each(['json', 'quiet'] as const)('--%s', (output) => {
+    setTerminal('stdout', true);
+    setTerminal('stderr', true);
+    let [stdout, stderr] = ['', ''];
+    capture(
+      (part) => {
+        stdout += part;
+      },
+      (part) => {
+        stderr += part;
+      },
+    );
+    const report = new TerminalReport({ output });
+    const failed: TrainingEvent = { type: 'test', part: 'test', pass: 0, cost: Number.NaN, accuracy: 0.5 };
+    for (const event of [DATASET, START, batch(1), progress('train', 16, 48, 0), failed]) report.handle(event);
+    report.close();
+    expect(stderr).toBe('');
+    const told = stdout.split('\n').filter(Boolean);
+    if (output === 'quiet') {
+      expect(told).toEqual([]);
+      return;
+    }
+    expect(told.map((line) => JSON.parse(line))).toEqual([
+      {
+        type: 'dataset',
+        dataset: {
+          root: '/pictures',
+          kind: 'csv',
+          split: 'column',
+          classes: ['rose', 'tulip'],
+          train: 3,
+          valid: 0,
+          test: 1,
+          warnings: ['valid is tested on'],
+        },
+      },
+      START,
+      batch(1),
+      progress('train', 16, 48, 0),
+      { ...failed, cost: null },
+    ]);
+  });
+
   it('weights are told by their number, and by name when asked', () => {
     const report = { dialect: 'paddle', loaded: ['conv1_weights'], missing: ['bn_conv1_scale'], wrongShape: [] };
     const event: TrainingEvent = { type: 'weights', report: { ...report, unexpected: [], leftOut: [] } };
@@ -147,48 +194,80 @@ describe('on a terminal', () => {
     vi.advanceTimersByTime(200);
     // The first 1000 came before the clock: a rate of 100 a second, not 200.
     expect(screen.rows).toEqual([
-      expect.stringMatching(/^Computing features █+░+ 2000\/8000 \| 100 img\/s \| 60s left$/),
+      expect.stringMatching(/^Computing features █+░+ 2000\/8000 \| 100 img\/s \| 1m00s left$/),
     ]);
     report.close();
     expect(screen.rows).toEqual(['']);
   });
 
-  it('lines stand whole above the bar, in their order, and stay when it goes', () => {
+  it('a stage has one bar for all its passes, and a line for each of them above it', () => {
     const { report, screen } = begin();
     const lines: string[] = [];
+    report.handle(START);
     for (let pass = 0; pass < 3; pass++) {
       for (let step = 0; step < 3; step++) {
-        report.handle({ type: 'batch', pass, batch: step * 100, cost: step, accuracy: 0.5 });
-        lines.push(`Pass:${pass}, Batch:${step * 100}, Cost:${step}.00000, Accuracy:0.50000`);
+        vi.advanceTimersByTime(1000);
+        report.handle({ ...batch(step), pass, cost: pass + 1, accuracy: 0.5, waitMs: 100 });
         report.handle(progress('train', (step + 1) * 16, 48, pass));
         vi.advanceTimersByTime(150);
         expect(screen.rows.slice(0, -1)).toEqual(lines);
-        expect(screen.rows.at(-1)).toMatch(new RegExp(`^Training, pass ${pass} .* ${(step + 1) * 16}/48 .* left$`));
+        const bar = screen.rows.at(-1) ?? '';
+        expect(bar).toMatch(
+          /^Pass \d\/3 [█░]{10} cost \d\.\d{3}, 50\.0 % \| \d+\.\d img\/s, waits \d+\.\d % \| \d+s left$/,
+        );
+        expect(bar.length).toBeLessThanOrEqual(80);
+        expect(bar.startsWith(`Pass ${pass + 1}/3`)).toBe(true);
       }
+      report.handle({ type: 'pass', pass, cost: 1.25, accuracy: 0.5, picturesPerSecond: 13.9, dataWait: 0.004 });
       report.handle(progress('test', 6, 6, pass));
       report.handle({ type: 'test', part: 'test', pass, cost: 1, accuracy: 0.25 });
-      lines.push(`Test:${pass}, Cost:1.00000, Accuracy:0.25000`);
+      lines.push(`Pass ${pass + 1}: cost 1.2500, 50.0 %; test cost 1.0000, 25.0 %; 13.9 img/s; 3s`);
     }
     report.handle({ type: 'saved', folder: 'models/x', seconds: 1 });
     expect(screen.rows).toEqual([...lines, 'Saved: models/x (1.0 s)']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('the last lines before an error are not lost', () => {
+  it('the time left is that of all passes', () => {
     const { report, screen } = begin();
-    report.handle(progress('train', 16, 48, 0));
+    report.handle(START);
+    vi.advanceTimersByTime(10_000);
     report.handle(batch(0));
+    report.handle(progress('train', 16, 48, 0));
+    vi.advanceTimersByTime(150);
+    // 10 s for 16 of 144 pictures.
+    expect(screen.rows.at(-1)).toMatch(/\| 1m20s left$/);
     report.close();
-    expect(screen.rows).toEqual(['Pass:0, Batch:0, Cost:4.50000, Accuracy:0.06250']);
+  });
+
+  it('a pass without a test, and the last lines before an error, are not lost', () => {
+    const { report, screen } = begin();
+    report.handle(START);
+    report.handle(batch(0));
+    report.handle(progress('train', 16, 48, 0));
+    report.handle({ type: 'pass', pass: 0, cost: 1.25, accuracy: 0.5, picturesPerSecond: 139, dataWait: 0 });
+    report.close();
+    expect(screen.rows).toEqual(['Pass 1: cost 1.2500, 50.0 %; 139.0 img/s; 0s']);
   });
 
   it('lines go to a file alone when standard output is one, and the bar to the terminal', () => {
     const { report, screen, written } = begin({ stdout: false });
-    report.handle(progress('train', 16, 48, 0));
+    report.handle(START);
     report.handle(batch(0));
+    report.handle(progress('train', 16, 48, 0));
     vi.advanceTimersByTime(200);
     expect(written()).toBe('Pass:0, Batch:0, Cost:4.50000, Accuracy:0.06250\n');
-    expect(screen.rows).toEqual([expect.stringMatching(/^Training, pass 0 .* 16\/48/)]);
+    expect(screen.rows).toEqual([expect.stringMatching(/^Pass 1\/3 .* cost 4\.500, 6\.3 %/)]);
+    report.close();
+  });
+
+  it('a line wider than the terminal is whole above the bar', () => {
+    const { report, screen } = begin();
+    report.handle(progress('check', 1, 8));
+    const text = 'x'.repeat(100);
+    report.handle({ type: 'note', text });
+    vi.advanceTimersByTime(150);
+    expect(screen.rows.slice(0, -1).join('')).toBe(`Note: ${text}`);
     report.close();
   });
 

@@ -177,10 +177,13 @@ describe('stage two', () => {
     }
   });
 
-  it('has pixels in, probabilities out and nothing of training', async () => {
+  it('has pixels in, probabilities and activation maps out, and nothing of training', async () => {
     const { graph, metadata } = await load('two/model.onnx');
     expect(graph.inputs).toEqual([{ name: 'image', type: 'uint8', dims: ['batch', 32, 32, 3] }]);
-    expect(graph.outputs).toEqual([{ name: 'probabilities', type: 'float32', dims: ['batch', 3] }]);
+    expect(graph.outputs).toEqual([
+      { name: 'probabilities', type: 'float32', dims: ['batch', 3] },
+      { name: 'activation_maps', type: 'float32', dims: ['batch', 3, 1, 1] },
+    ]);
     expect(JSON.parse(metadata.get('ortune.labels') as string)).toEqual(['blue', 'green', 'red']);
     expect([metadata.get('ortune.resize'), metadata.get('ortune.crop')]).toEqual(['37', '32']);
   });

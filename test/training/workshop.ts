@@ -9,6 +9,7 @@ import type { FeedBatch } from '../../src/training/batch-source.ts';
 import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
 import type { PassOptions } from '../../src/training/passes.ts';
 import type { PictureSourceOptions } from '../../src/training/picture-source.ts';
+import { Requests } from '../../src/training/run.ts';
 
 /** A ResNet50 thin enough to train within a test. */
 export const TINY: Partial<ResNetOptions> = { width: 0.125, imageSize: 32, classes: 3, seed: 1 };
@@ -73,7 +74,14 @@ export async function snapshot(folder: string): Promise<Map<string, string>> {
 
 /** How passes go unless a test says otherwise. */
 export function passOptions(changes: Partial<PassOptions> & Pick<PassOptions, 'classes'>): PassOptions {
-  return { ...FINETUNE_DEFAULTS, values: async () => new Map(), emit: () => {}, ...changes };
+  return {
+    ...FINETUNE_DEFAULTS,
+    values: async () => new Map(),
+    requests: new Requests(),
+    save: async () => {},
+    emit: () => {},
+    ...changes,
+  };
 }
 
 /** How pictures come unless a test says otherwise: as in testing, 32 pixels wide. */
