@@ -18,10 +18,18 @@ export { type CheckDataOptions, checkData, type DataProblem, type DataReport } f
 export { type Dataset, openDataset, readSample, type Sample } from './data/index.ts';
 export { type DownloadEvent, download } from './download/index.ts';
 export { OrtuneError } from './errors.ts';
-export { Classifier, type ClassProbability, type EvaluateOptions, evaluate } from './inference/index.ts';
+export { type FitOptions, type FitResult, fit } from './fit/index.ts';
+export {
+  type ActivationMap,
+  Classifier,
+  type ClassProbability,
+  type EvaluateOptions,
+  evaluate,
+} from './inference/index.ts';
 export { Evaluation, type EvaluationResult } from './metrics/index.ts';
 export { checkRecipe, loadRecipe, type Recipe } from './recipes/index.ts';
 export { CheckpointState, Runtime, type Tensor, TrainingSession } from './runtime/index.ts';
+export { type RequestRecord, type RunningServer, type ServeOptions, serve } from './serve/index.ts';
 export {
   type FindRateOptions,
   type FinetuneOptions,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { formatReport as formatDataReport } from '../check-data/index.ts';
 import type { TrainingEvent } from '../training/index.ts';
 import { formatReport } from '../weights/index.ts';
 
@@ -17,6 +18,8 @@ export function linesOf(event: TrainingEvent, { verbose = false, loadedFrom }: L
   switch (event.type) {
     case 'phase':
       return ['', event.text];
+    case 'data-report':
+      return [formatDataReport(event.report, verbose)];
     case 'dataset': {
       const { kind, split, classes, train, valid, test, warnings } = event.dataset;
       const counts = [`${train.length} to train`, ...(valid.length > 0 ? [`${valid.length} to validate`] : [])];

@@ -7,6 +7,7 @@ import { duration, StageProgress } from './stage-progress.ts';
 const TASKS = {
   archive: 'Reading the archive',
   check: 'Checking pictures',
+  download: 'Fetching',
   duplicates: 'Comparing pictures',
   features: 'Computing features',
   rates: 'Trying rates',
@@ -113,7 +114,7 @@ export class TerminalReport {
     if (this.#task !== name) this.#first = { done, time: performance.now() };
     const elapsed = performance.now() - this.#first.time;
     const perMs = elapsed > 0 ? (done - this.#first.done) / elapsed : 0;
-    const unit = task === 'rates' ? 'steps/s' : task === 'archive' ? 'B/s' : 'img/s';
+    const unit = task === 'rates' ? 'steps/s' : task === 'archive' || task === 'download' ? 'B/s' : 'img/s';
     this.#show(
       name,
       name,

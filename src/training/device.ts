@@ -1,4 +1,4 @@
-import { type CudaGap, describeGaps, findCudaGaps, listGaps } from '../../scripts/setup/cuda.mjs';
+import { type CudaGap, describeGaps, findCudaGaps, listGaps } from '#setup/cuda.mjs';
 import { OrtuneError } from '../errors.ts';
 import { type CudaOptions, Runtime } from '../runtime/index.ts';
 
@@ -51,7 +51,7 @@ export async function chooseDevice(choice: DeviceChoice, cuda: CudaOptions = {},
     [
       '--device cuda: CUDA cannot be used here.',
       ...lines.map((line) => `- ${line}`),
-      'Use --device cpu, or see npm run doctor.',
+      'Use --device cpu, or see npx ortune doctor.',
     ].join('\n'),
   );
 }
@@ -70,6 +70,6 @@ function onCpu(obstacle: string, cuda: CudaOptions): Device {
 
 function remedy(variant: string): string {
   if (variant === 'custom') return 'set up one that was built with CUDA, or unset ORTUNE_ORT_LIBRARY';
-  if (variant.startsWith('linux-x86_64')) return '`npm run setup -- --cuda` fetches the CUDA build';
+  if (variant.startsWith('linux-x86_64')) return '`npx ortune setup --cuda` fetches the CUDA build';
   return 'no CUDA build is pinned for this platform; ORTUNE_ORT_LIBRARY takes one of your own';
 }

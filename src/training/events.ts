@@ -1,3 +1,4 @@
+import type { DataReport } from '../check-data/index.ts';
 import type { BadImage, Dataset } from '../data/index.ts';
 import type { KernelLibrary } from '../runtime/index.ts';
 import type { MappingReport } from '../weights/index.ts';
@@ -15,6 +16,8 @@ export type TrainingEvent =
       readonly trainSize: number;
       readonly batchSize: number;
     }
+  /** What a look at the data before training found. */
+  | { readonly type: 'data-report'; readonly report: DataReport }
   | { readonly type: 'dataset'; readonly dataset: Dataset }
   /** Broken pictures that were left out. */
   | { readonly type: 'bad-images'; readonly images: readonly BadImage[] }
@@ -33,7 +36,7 @@ export type TrainingEvent =
     }
   | {
       readonly type: 'progress';
-      readonly task: 'archive' | 'check' | 'duplicates' | 'features' | 'rates' | 'train' | 'test';
+      readonly task: 'archive' | 'check' | 'download' | 'duplicates' | 'features' | 'rates' | 'train' | 'test';
       /** Counted from 0; absent where there are no passes. */
       readonly pass?: number;
       readonly done: number;

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeModelChunks, extract, PROBABILITIES, withActivationMaps, withInitializers } from '../../onnx/index.ts';
-import { withClassifierMetadata } from '../inference/index.ts';
+import { modelCard, withClassifierMetadata, withModelCard } from '../inference/index.ts';
 import { withFinalTest } from './final-test.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
@@ -56,7 +56,7 @@ export async function trainWhole(
   });
   await write(settings.out, result);
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
-  return { folder: settings.out, classes: dataset.classes, history: result.history };
+  return { folder: settings.out, classes: dataset.classes, history: result.history, evaluation: result.evaluation };
 }
 
 async function writeResult(
@@ -69,7 +69,8 @@ async function writeResult(
   const trained = withActivationMaps(extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]));
   await replaceFolder(out, async (folder) => {
     const served = withClassifierMetadata(trained, { classes: dataset.classes, transform: testTransform });
-    await writeFile(join(folder, 'model.onnx'), encodeModelChunks(served));
+    const card = modelCard({ ...result, settings, network, dataset, splitSeed, transform: testTransform });
+    await writeFile(join(folder, 'model.onnx'), encodeModelChunks(withModelCard(served, card)));
     await training.state.save(join(folder, 'checkpoint'), { includeOptimizerState: true });
     await saveRecord(folder, {
       command: 'finetune',

@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { decodeModel, type Model, networkOf, type ResNetOptions } from '../../onnx/index.ts';
-import { badImagesError, checkImages, type Dataset, openDataset, withoutBadImages } from '../data/index.ts';
+import {
+  type BadImage,
+  badImagesError,
+  checkImages,
+  type Dataset,
+  openDataset,
+  withoutBadImages,
+} from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import type { Emit } from './events.ts';
 
@@ -86,6 +93,8 @@ export interface CheckOptions {
   readonly onBadImage: 'stop' | 'skip';
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
+  /** The broken ones, where they are known. */
+  readonly badImages?: readonly BadImage[] | undefined;
 }
 
 /**
@@ -95,12 +104,17 @@ export interface CheckOptions {
  * @returns the data set, without broken pictures where they are to be skipped
  * @throws OrtuneError `IMAGE_UNREADABLE` naming all that are broken
  */
-export async function checkPictures(dataset: Dataset, { onBadImage, emit, signal }: CheckOptions): Promise<Dataset> {
+export async function checkPictures(
+  dataset: Dataset,
+  { onBadImage, emit, signal, badImages }: CheckOptions,
+): Promise<Dataset> {
   const samples = [...dataset.train, ...dataset.valid, ...dataset.test];
-  const bad = await checkImages(samples, {
-    onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),
-    ...(signal && { signal }),
-  });
+  const bad =
+    badImages ??
+    (await checkImages(samples, {
+      onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),
+      ...(signal && { signal }),
+    }));
   if (bad.length === 0) return dataset;
   if (onBadImage === 'stop') throw badImagesError(bad, samples.length);
   emit({ type: 'bad-images', images: bad });

@@ -14,6 +14,7 @@ import {
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
+import type { EvaluationResult } from '../metrics/index.ts';
 import type { CheckpointState } from '../runtime/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
@@ -39,6 +40,8 @@ export interface StageResult {
   readonly folder: string;
   readonly classes: readonly string[];
   readonly history: readonly PassResult[];
+  /** The result's test; absent where none was asked for. */
+  readonly evaluation: EvaluationResult | undefined;
 }
 
 /**
@@ -77,7 +80,7 @@ export async function trainHead(
   const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });
   const pretrained = await withPretrainedWeights(initial, settings, emit);
   requireWatched(found, settings.watch);
-  const dataset = await checkPictures(found, { ...settings, emit, signal });
+  const dataset = await checkPictures(found, { ...settings, ...context });
   const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform: testTransform });
 
   const plan = {
@@ -136,7 +139,7 @@ export async function trainHead(
   await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
   await write(settings.out, trained, trained.state);
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
-  return { folder: settings.out, classes: dataset.classes, history: trained.history };
+  return { folder: settings.out, classes: dataset.classes, history: trained.history, evaluation: trained.evaluation };
 }
 
 /** What makes no sense with frozen features, or without them. @throws OrtuneError `OPTION` */

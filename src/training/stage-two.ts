@@ -52,7 +52,7 @@ export interface StageTwo extends AsyncDisposable {
  */
 export async function openStageTwo(
   options: Omit<FinetuneOptions, keyof RunOptions>,
-  { emit, signal }: Pick<RunContext, 'emit' | 'signal'>,
+  { emit, signal, badImages }: Pick<RunContext, 'emit' | 'signal' | 'badImages'>,
 ): Promise<StageTwo> {
   const settings = settingsOf(options);
   checkStageOptions(settings);
@@ -87,7 +87,7 @@ export async function openStageTwo(
   };
   // For its errors: reading the pictures takes a while.
   planFor(found);
-  const dataset = await checkPictures(found, { ...settings, emit, signal });
+  const dataset = await checkPictures(found, { ...settings, emit, signal, badImages });
   const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
   const device = sessionDevice(chosen, { ...settings, chosen: kernels, plan, emit });

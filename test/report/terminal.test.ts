@@ -38,7 +38,7 @@ const DATASET: TrainingEvent = {
     warnings: ['valid is tested on'],
   },
 };
-const batch = (number: number): TrainingEvent => ({
+const batch = (number: number): Extract<TrainingEvent, { type: 'batch' }> => ({
   type: 'batch',
   step: number,
   pass: 0,

@@ -1,0 +1,1 @@
+export { FIT_DEFAULTS, type FitOptions, type FitResult, fit } from './fit.ts';
