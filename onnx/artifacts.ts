@@ -20,6 +20,9 @@ import { addUpdate, type GraphOptimizer, optimizerState, UPDATE_INPUTS } from '.
 /** Adam by ONNX Runtime's own optimizer model, or any update within the training graph. */
 export type Optimizer = AdamOptions | GraphOptimizer;
 
+/** What the maps between a network's layers are while it is trained; its parameters are float32 in any case. */
+export type Precision = 'fp32' | 'fp16' | 'bf16';
+
 /** What a stage trains, and how. */
 export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   /** Names of the initializers that are trained. */
@@ -31,9 +34,10 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
   readonly loss?: LossOptions;
   /**
    * `fp16`: convolutions in half precision, with float32 weights, BatchNorm parameters, statistics and loss. The training
-   * model then takes {@link LOSS_SCALE} and tells of an {@link OVERFLOW}. Left out: `fp32`.
+   * model then takes `LOSS_SCALE` and tells of an `OVERFLOW`. `bf16`: with native layers, whose maps are then
+   * bfloat16, and all else as in fp32. Left out: `fp32`.
    */
-  readonly precision?: 'fp32' | 'fp16';
+  readonly precision?: Precision;
   /**
    * `native`: an update in the training graph is made by operators of ortune's addon, which trains the same, bit for bit, and
    * faster, but on the CPU and in this addon's sessions only. Left out: `stock`, which any ONNX Runtime can load. The
@@ -52,10 +56,10 @@ export interface TrainingPlan<Chosen extends Optimizer = AdamOptions> {
 export interface Artifacts<Chosen extends Optimizer = AdamOptions> {
   /**
    * In: the model's inputs and `label` int64 [batch]; out: `loss` float32 [] and `logits` float32 [batch, classes].
-   * With the update in the graph also {@link UPDATE_INPUTS} in, and out `updated` bool [1].
+   * With the update in the graph also `UPDATE_INPUTS` in, and out `updated` bool [1].
    */
   readonly trainingModel: Uint8Array;
-  /** The same inputs and outputs, BatchNorm on its running statistics; rows of label {@link NO_LABEL} do not count. */
+  /** The same inputs and outputs, BatchNorm on its running statistics; rows of label `NO_LABEL` do not count. */
   readonly evalModel: Uint8Array;
   /** None where the update is in the training graph. */
   readonly optimizerModel: Chosen extends GraphOptimizer ? undefined : Uint8Array;
@@ -89,7 +93,7 @@ export function wholeNetwork<Chosen extends Optimizer>(
  *
  * @param evaluated what the eval model is made of: the same network, for pictures of another size perhaps
  * @throws Error when a trained name is no float32 initializer that the logits depend on, or belongs to a frozen BatchNorm,
- *   and for native kernels in half precision
+ *   for native kernels in half precision, and for bfloat16 without native layers
  */
 export function buildArtifacts<Chosen extends Optimizer>(
   model: Model,
@@ -98,6 +102,9 @@ export function buildArtifacts<Chosen extends Optimizer>(
 ): Artifacts<Chosen> {
   if ((plan.kernels === 'native' || plan.layers === 'native') && plan.precision === 'fp16') {
     throw new Error('native kernels run on the CPU, half precision on CUDA: a plan cannot have both');
+  }
+  if (plan.precision === 'bf16' && plan.layers !== 'native') {
+    throw new Error('bfloat16 maps are for native layers: ONNX Runtime has no kernels on the CPU that take them');
   }
   const forward = extract(model, [], [LOGITS]).graph;
   const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
@@ -201,8 +208,9 @@ function trainingGraph(
 /** The forward pass as it is trained: with the operators and in the precision of the plan. */
 function trainedForm(forward: Graph, plan: TrainingPlan<Optimizer>): Graph {
   const isLive = liveOf(plan);
-  if (plan.layers === 'native') return toChannelsLast(forward, { isLive, exact: plan.exact ?? false });
-  return plan.precision === 'fp16' ? toMixedPrecision(forward, isLive) : forward;
+  if (plan.precision === 'fp16') return toMixedPrecision(forward, isLive);
+  if (plan.layers !== 'native') return forward;
+  return toChannelsLast(forward, { isLive, exact: plan.exact ?? false, precision: plan.precision ?? 'fp32' });
 }
 
 /** Those of ortune's operators that a plan has a use for. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Tail, tailsOf } from './fused-batch-norm.ts';
 import { float, GraphBuilder, int, ints, tensor, valueInfo } from './graph.ts';
 import { BATCH_NORM } from './layers.ts';
-import type { Dimension, Graph, Node } from './model.ts';
+import { type Dimension, ELEMENT_TYPES, type ElementType, type Graph, type Node } from './model.ts';
 import { hasNativeForm, windowAttributes } from './native-layers.ts';
 import { ORTUNE } from './native-update.ts';
 
@@ -18,6 +18,11 @@ export interface LayerOptions {
   readonly isLive: (batchNorm: string) => boolean;
   /** Whether convolutions do without Winograd's algorithm, which saves multiplications and rounds a little more. */
   readonly exact: boolean;
+  /**
+   * `bf16`: what the addon's operators pass on to each other are bfloat16 maps, half the memory. They compute in float32, and
+   * whatever has another reader is cast.
+   */
+  readonly precision: 'fp32' | 'bf16';
 }
 
 /**
@@ -26,12 +31,13 @@ export interface LayerOptions {
  * behind it. Inputs, outputs, none of which may be a map, and initializers stay as they are. So do nodes that the addon has
  * no operator for, on maps that are transposed for them.
  */
-export function toChannelsLast(graph: Graph, { isLive, exact }: LayerOptions): Graph {
+export function toChannelsLast(graph: Graph, { isLive, exact, precision }: LayerOptions): Graph {
   const builder = new GraphBuilder(graph.name);
   for (const input of graph.inputs) builder.input(input);
   for (const initializer of graph.initializers.values()) builder.initializer(initializer);
   for (const value of [...graph.values.values(), ...graph.outputs]) builder.declare(value);
 
+  const element = precision === 'bf16' ? 'bfloat16' : 'float32';
   const turned = new Set<string>();
   const transposed = (name: string, order: readonly number[], output: string): string => {
     if (builder.has(output)) return output;
@@ -39,15 +45,24 @@ export function toChannelsLast(graph: Graph, { isLive, exact }: LayerOptions): G
     const value = { name: output, type, dims: inOrder(dims, order) };
     return builder.add('Transpose', [name], value, { attributes: { perm: ints(...order) } });
   };
-  const last = (name: string) =>
-    turned.has(name) ? name : transposed(name, TO_CHANNELS_LAST, `${name}_channels_last`);
-  const first = (name: string) =>
-    turned.has(name) ? transposed(name, TO_CHANNELS_FIRST, `${name}_channels_first`) : name;
+  const cast = (name: string, type: ElementType): string => {
+    const output = `${name}_${type}`;
+    if (builder.value(name).type === type) return name;
+    if (builder.has(output)) return output;
+    const attributes = { to: int(ELEMENT_TYPES[type].code) };
+    return builder.add('Cast', [name], { ...builder.like(output, name), type }, { attributes });
+  };
+  /** A tensor channels-last, float32 for operators of ONNX Runtime's. */
+  const last = (name: string, type: ElementType = element) =>
+    cast(turned.has(name) ? name : transposed(name, TO_CHANNELS_LAST, `${name}_channels_last`), type);
+  const first = (name: string) => {
+    if (!turned.has(name)) return name;
+    return transposed(cast(name, 'float32'), TO_CHANNELS_FIRST, `${name}_channels_first`);
+  };
   /** A tensor of the graph that is now made channels-last. */
-  const map = (name: string) => {
+  const map = (name: string, type: ElementType = element) => {
     turned.add(name);
-    const { type, dims } = valueInfo(graph, name);
-    return { name, type, dims: inOrder(dims, TO_CHANNELS_LAST) };
+    return { name, type, dims: inOrder(valueInfo(graph, name).dims, TO_CHANNELS_LAST) };
   };
 
   const layers: Readonly<Record<string, (node: Node, tail: Tail | undefined) => void>> = {
@@ -93,8 +108,8 @@ export function toChannelsLast(graph: Graph, { isLive, exact }: LayerOptions): G
     if (isConverted.has(node)) {
       layers[node.op]?.(node, tails.get(node));
     } else if (isLayoutBlind(node, graph) && node.inputs.some((name) => turned.has(name))) {
-      const inputs = node.inputs.map(last);
-      for (const name of node.outputs) builder.declare(map(name));
+      const inputs = node.inputs.map((name) => last(name, 'float32'));
+      for (const name of node.outputs) builder.declare(map(name, 'float32'));
       builder.copy({ ...node, inputs });
     } else {
       builder.copy({ ...node, inputs: node.inputs.map(first) });

@@ -1,16 +1,46 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from './channels-last.ts';
-import { complete, isNative, ofNative, ofOp, type Rule, repeated, type Subject, sameShape } from './check-subject.ts';
+import {
+  complete,
+  isNative,
+  ofNative,
+  ofOp,
+  type Rule,
+  readsOf,
+  repeated,
+  type Subject,
+  sameShape,
+} from './check-subject.ts';
 import { withoutBatchNorm } from './gradients/native-convolution.ts';
-import type { Attribute, Node } from './model.ts';
+import type { Attribute, ElementType, Node } from './model.ts';
 import { averageOf, bufferOf } from './names.ts';
 import { LAYER_MAPS } from './native-layers.ts';
 
 /** Operators that are right on maps of either layout, as long as all are of one. */
-const LAYOUT_BLIND: ReadonlySet<string> = new Set(['Add', 'Relu', 'ReluGrad', 'Sum']);
+const LAYOUT_BLIND: ReadonlySet<string> = new Set(['Add', 'Cast', 'Relu', 'ReluGrad', 'Sum']);
 
 /** Of the addon's operators on channels-last maps. */
 export const LAYER_RULES: Readonly<Record<string, Rule>> = {
+  // ONNX Runtime would refuse some such nodes, and compute others by a kernel for another type.
+  "bfloat16 maps are between the addon's operators, and else only cast": function* ({ training, values }) {
+    const is = (type: ElementType) => (name: string) => values.get(name)?.type === type;
+    for (const node of training.nodes) {
+      if (node.op === 'Cast' && !isNative(node)) continue;
+      const maps = isNative(node) ? LAYER_MAPS[node.op] : undefined;
+      const own = new Set([
+        ...node.inputs.filter((_, index) => maps?.inputs.includes(index)),
+        ...node.outputs.filter((_, index) => maps?.outputs.includes(index)),
+      ]);
+      const halves = [...readsOf(node), ...node.outputs].filter(is('bfloat16'));
+      const wrong =
+        halves.length === 0 ? [] : [...halves.filter((name) => !own.has(name)), ...[...own].filter(is('float32'))];
+      for (const name of wrong) yield `'${name}' of node '${node.name}'`;
+    }
+    for (const { name } of [...training.inputs, ...training.outputs].filter(({ type }) => type === 'bfloat16')) {
+      yield `'${name}' of the graph`;
+    }
+  },
+
   // The numbers are there in any case, in another order.
   'a channels-last map is read as such, and no other map is': function* ({ training }) {
     const last = new Set<string>();
@@ -110,12 +140,11 @@ export const LAYER_RULES: Readonly<Record<string, Rule>> = {
         sameShape(values, outputs[0] ?? '', input);
       if (!paired) yield `node '${name}'`;
     }
-    for (const { name, inputs, outputs, attributes } of ofNative(training, 'GlobalAveragePoolGradient')) {
-      const channels = [inputs[0], outputs[0]].map(
-        (tensor, index) => values.get(tensor ?? '')?.dims[index === 0 ? 1 : 3],
-      );
-      const fits = isDeepStrictEqual(attributes, { size: sizeOf(values, outputs[0]) }) && channels[0] === channels[1];
-      if (!fits) yield `node '${name}'`;
+    const means = new Map(ofNative(training, 'GlobalAveragePool').map((node) => [node.inputs[0], node.outputs[0]]));
+    for (const { name, inputs, outputs } of ofNative(training, 'GlobalAveragePoolGradient')) {
+      const [gradient = '', map = ''] = inputs;
+      const paired = sameShape(values, gradient, means.get(map) ?? '') && sameShape(values, outputs[0] ?? '', map);
+      if (!paired) yield `node '${name}'`;
     }
   },
 };

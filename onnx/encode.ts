@@ -1,3 +1,4 @@
+import { VERSION } from '../src/version.ts';
 import {
   ATTRIBUTE_CODES,
   type Attribute,
@@ -31,7 +32,7 @@ export function encodeModel(model: Model): Uint8Array {
  * The bytes of {@link encodeModel} piece by piece. The initializers' own bytes come as they are, without a copy: a
  * network's hundred megabytes can go to a file without holding up the event loop.
  */
-export function* encodeModelChunks({ graph, opsets, metadata }: Model): Generator<Uint8Array> {
+export function* encodeModelChunks({ graph, opsets, metadata, description }: Model): Generator<Uint8Array> {
   const pieces = [
     GraphProto.encode(encodeGraph(graph)).finish(),
     ...[...graph.initializers.values()].flatMap(initializerField),
@@ -39,6 +40,8 @@ export function* encodeModelChunks({ graph, opsets, metadata }: Model): Generato
   const about: ModelMessage = {
     irVersion: IR_VERSION,
     producerName: 'ortune',
+    producerVersion: VERSION,
+    ...(description && { docString: description }),
     opsetImport: [...opsets].map(([domain, version]) => ({ domain, version })),
     metadataProps: [...metadata].map(([key, value]) => ({ key, value })),
   };

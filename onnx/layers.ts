@@ -3,6 +3,7 @@ import { bytesOf, type Dimension } from './model.ts';
 
 /** Gives a parameter its first values: float32, as many as `dims` hold. */
 export type Initialise = (name: string, dims: readonly number[], kind: ParameterKind) => Float32Array;
+/** What a parameter is of. */
 export type ParameterKind = 'convolution' | 'linear' | 'ones' | 'zeros';
 
 /** BatchNorm's constants, those of torchvision and Paddle. ONNX counts momentum the other way round from PyTorch (0.1). */

@@ -51,6 +51,7 @@ export interface Initializer {
   readonly data: Uint8Array;
 }
 
+/** A node's attribute. */
 export type Attribute =
   | { readonly kind: 'int' | 'float'; readonly value: number }
   | { readonly kind: 'ints' | 'floats'; readonly value: readonly number[] }
@@ -58,6 +59,7 @@ export type Attribute =
   /** A branch of an If: it also reads the tensors of the graph around it. */
   | { readonly kind: 'graph'; readonly value: Graph };
 
+/** An operator with its inputs, outputs and attributes. */
 export interface Node {
   readonly op: string;
   /** Operator set: `''` is ai.onnx. */
@@ -69,6 +71,7 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** A graph: nodes in topological order, and what they read and give. */
 export interface Graph {
   readonly name: string;
   readonly inputs: readonly ValueInfo[];
@@ -86,6 +89,8 @@ export interface Model {
   readonly opsets: ReadonlyMap<string, number>;
   /** `metadata_props`: free text by key. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** `doc_string`: what it is, for people. */
+  readonly description?: string;
 }
 
 /** IR version 8 goes with opset 17, the newest whose every operator has a CUDA kernel in the training library. */
@@ -108,6 +113,7 @@ export function decodeModel(bytes: Uint8Array): Model {
     graph: decodeGraph(message.graph),
     opsets: new Map((message.opsetImport ?? []).map((entry) => [entry.domain ?? '', toNumber(entry.version)])),
     metadata: new Map((message.metadataProps ?? []).map((entry) => [entry.key ?? '', entry.value ?? ''])),
+    ...(message.docString && { description: message.docString }),
   };
 }
 

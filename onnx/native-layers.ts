@@ -3,7 +3,8 @@ import type { Graph, Node } from './model.ts';
 
 /**
  * The addon's operators on channels-last maps, [batch, H, W, channels], each with those of its inputs and outputs that are
- * such maps. All else is as ONNX has it: weights [out, in, k, k], pooled means [batch, channels, 1, 1].
+ * such maps: all of a node float32, or all bfloat16, but for the places of maxima. All else is as ONNX has it, float32 in
+ * any case: weights [out, in, k, k], pooled means [batch, channels, 1, 1].
  */
 export const LAYER_MAPS: Readonly<
   Record<string, { readonly inputs: readonly number[]; readonly outputs: readonly number[] }>
@@ -16,7 +17,7 @@ export const LAYER_MAPS: Readonly<
   MaxPool: { inputs: [0], outputs: [0, 1] },
   MaxPoolGradient: { inputs: [0, 1], outputs: [0] },
   GlobalAveragePool: { inputs: [0], outputs: [] },
-  GlobalAveragePoolGradient: { inputs: [], outputs: [0] },
+  GlobalAveragePoolGradient: { inputs: [1], outputs: [0] },
 };
 
 /** A place within a pooling window must fit in a byte. */

@@ -10,6 +10,7 @@ const MESSAGES: Record<string, Record<string, [number, string]>> = {
     irVersion: [1, 'int64'],
     producerName: [2, 'string'],
     producerVersion: [3, 'string'],
+    docString: [6, 'string'],
     graph: [7, 'GraphProto'],
     opsetImport: [8, 'OperatorSetIdProto[]'],
     metadataProps: [14, 'StringStringEntryProto[]'],
@@ -86,6 +87,7 @@ export interface ModelMessage {
   irVersion?: Int64;
   producerName?: string;
   producerVersion?: string;
+  docString?: string;
   graph?: GraphMessage;
   opsetImport?: { domain?: string; version?: Int64 }[];
   metadataProps?: { key?: string; value?: string }[];

@@ -28,12 +28,12 @@ say(`1. Drawing ${PICTURES_PER_CLASS} pictures each of ${FLOWER_CLASSES.join(', 
 await rm(FOLDER, { recursive: true, force: true });
 await drawFlowers(file('pictures'), { perClass: PICTURES_PER_CLASS, size: 96, seed: SEED });
 
-say('2. Building ResNet50 as an ONNX graph (npm run build-graph)');
+say('2. Building ResNet50 as an ONNX graph (npx ortune build-graph)');
 const model = buildResNet({ classes: FLOWER_CLASSES.length, imageSize: IMAGE_SIZE, seed: SEED });
 await writeFiles(FOLDER, { [file('graph.onnx')]: encodeModel(model) });
 
 const common = { data: file('pictures'), seed: SEED };
-say('3. Stage one: the head alone (npm run pretrain); on seeded noise there is little for it to use yet');
+say('3. Stage one: the head alone (npx ortune pretrain); on seeded noise there is little for it to use yet');
 await runStage({}, (hooks) =>
   pretrain({
     ...common,
@@ -45,7 +45,7 @@ await runStage({}, (hooks) =>
   }),
 );
 
-say('4. Stage two: the whole network (npm run finetune)');
+say('4. Stage two: the whole network (npx ortune finetune)');
 let accuracy = 0;
 await runStage({}, async (hooks) => {
   const { history } = await finetune({
@@ -59,7 +59,7 @@ await runStage({}, async (hooks) => {
   accuracy = history.at(-1)?.testAccuracy ?? 0;
 });
 
-say('5. Naming pictures that it has not seen (npm run predict)');
+say('5. Naming pictures that it has not seen (npx ortune predict)');
 const { test, classes } = await openDataset(common.data, common);
 {
   await using classifier = await Classifier.load(file('infer_model'));
@@ -75,10 +75,10 @@ say(`Done in ${((performance.now() - started) / 60_000).toFixed(1)} minutes: ${(
 The model is ${file('infer_model/model.onnx')}; any ONNX Runtime serves it.
 
 Your own pictures, in a folder per class, and real pretrained weights (torchvision's resnet50 .pth, say) do far better:
-  npm run build-graph -- --classes 5
-  npm run pretrain -- --data photos --weights resnet50-0676ba61.pth
-  npm run finetune -- --data photos
-  npm run predict -- some-photo.jpg`);
+  npx ortune build-graph --classes 5
+  npx ortune pretrain --data photos --weights resnet50-0676ba61.pth
+  npx ortune finetune --data photos
+  npx ortune predict some-photo.jpg`);
 if (!(accuracy > 0.9)) {
   console.error(`Error: expected the demo to end above 90 %, but it ended at ${(accuracy * 100).toFixed(1)} %.`);
   process.exitCode = 1;

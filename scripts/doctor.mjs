@@ -7,21 +7,26 @@ import './setup/node-version.mjs'; // first: an old Node may not even read the o
 import { existsSync } from 'node:fs';
 import os from 'node:os'; // whole: an old Node lacks some names, and would fail on them before it is refused
 import { basename, dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { addonIsCurrent } from './setup/addon.mjs';
 import { findNvidiaDriver } from './setup/choice.mjs';
 import { runCommand } from './setup/command.mjs';
 import { describeGaps, findCudaGaps } from './setup/cuda.mjs';
 import { CommandFailed } from './setup/errors.mjs';
 import { readJson } from './setup/files.mjs';
+import { findAddon, findServing, resolveFrom } from './setup/find.mjs';
 import { minimumNode } from './setup/node-version.mjs';
 import { stockKernels } from './setup/onednn.mjs';
 import { packagesAreCurrent } from './setup/packages.mjs';
-import { addonPath, currentPath, root, runtimeFolder } from './setup/paths.mjs';
+import { addonPath, currentPath, home, isInstalled, root, runtimeFolder, version } from './setup/paths.mjs';
 import { damagedFiles, readManifest } from './setup/pinned.mjs';
 import { probeLibrary } from './setup/probe.mjs';
+import { loadSolutions, platformProblem, thisMachine } from './setup/remedies.mjs';
 
-const setup = 'run `npm run setup`';
+const setup = 'run `npx ortune setup`';
 let canTrain = true;
+/** @param {string} path */
+const show = (path) => (isInstalled ? path : relative(root, path));
 
 /** @param {string} name @param {string} text */
 const ok = (name, text) => console.log(`ok       ${name.padEnd(18)}${text}`);
@@ -45,22 +50,35 @@ function checkPackages() {
   else problem('packages', `node_modules is not what package-lock.json says: ${setup}`);
 }
 
-/** @param {string} name @param {(name: string, text: string) => void} complain */
-async function checkPackage(name, complain) {
-  const { version } = readJson(join(root, 'node_modules', name, 'package.json')) ?? {};
-  if (version === undefined) return complain(name, `not installed: ${setup}`);
+function checkPlatform() {
+  const name = `${process.platform}-${process.arch}, ${os.release()}`;
+  const lacking = process.env['ORTUNE_ORT_LIBRARY'] ? undefined : platformProblem(thisMachine());
+  if (lacking === undefined) ok('platform', name);
+  else problem('platform', `${name}: ${lacking}`);
+}
+
+/** @param {string} name @param {string | undefined} file its main module @param {(name: string, text: string) => void} complain */
+async function checkPackage(name, file, complain) {
+  if (file === undefined) return complain(name, `not installed: ${setup}`);
+  const { version } = readJson(join(dirname(dirname(file)), 'package.json'));
   try {
-    await runCommand(process.execPath, ['--input-type=module', '--eval', `await import('${name}')`]);
+    await runCommand(process.execPath, ['--eval', `import(${JSON.stringify(pathToFileURL(file))})`]);
     ok(name, `${version} loads`);
   } catch (error) {
-    complain(name, `${version} does not load: ${reasonOf(error)}; delete node_modules, then ${setup}`);
+    const anew = isInstalled ? `install ${name} anew` : `delete node_modules, then ${setup}`;
+    complain(
+      name,
+      [`${version} does not load: ${reasonOf(error)}; ${anew}`, ...loadSolutions(reasonOf(error))].join('; '),
+    );
   }
 }
 
 function checkAddon() {
-  if (!existsSync(addonPath)) return problem('addon', `${relative(root, addonPath)} is not built: ${setup}`);
-  if (addonIsCurrent()) ok('addon', relative(root, addonPath));
-  else note('addon', `${relative(root, addonPath)} is not built from the present native/src: ${setup}`);
+  const file = findAddon();
+  if (file === undefined) problem('addon', `${show(addonPath)} is not built: ${setup}`);
+  else if (file !== addonPath) ok('addon', `${file}, prebuilt`);
+  else if (addonIsCurrent()) ok('addon', show(addonPath));
+  else note('addon', `${show(addonPath)} is not built from the present native/src: ${setup}`);
 }
 
 /** @returns {Current | undefined} */
@@ -77,10 +95,9 @@ function checkLibrary() {
     readManifest(current.variant)?.files ?? { [basename(path)]: { size: 0, sha256: current.sha256 } },
   );
   const from = current.source === 'maven' ? 'from Maven' : `copied from ${current.source}`;
-  if (damaged.length === 0)
-    ok('library', `${relative(root, path)}, ONNX Runtime ${current.version} ${from}, checksums right`);
+  if (damaged.length === 0) ok('library', `${show(path)}, ONNX Runtime ${current.version} ${from}, checksums right`);
   else {
-    const remedy = `delete ${relative(root, join(runtimeFolder, current.variant))}, then ${setup}`;
+    const remedy = `delete ${show(join(runtimeFolder, current.variant))}, then ${setup}`;
     problem('library', `${damaged.join(', ')} missing or changed since setup (SHA-256 differs): ${remedy}`);
   }
   return current;
@@ -88,7 +105,7 @@ function checkLibrary() {
 
 /** @param {Current | undefined} current @returns {Promise<string[]>} the providers that the library was built with */
 async function checkTraining(current) {
-  if (current === undefined || !existsSync(addonPath)) {
+  if (current === undefined || findAddon() === undefined) {
     problem('training', 'unknown until addon and library are there');
     return [];
   }
@@ -98,12 +115,15 @@ async function checkTraining(current) {
     else
       problem(
         'training',
-        `the library has no training API; unset ORTUNE_ORT_LIBRARY, then run \`npm run setup -- --cpu\``,
+        `the library has no training API; unset ORTUNE_ORT_LIBRARY, then run \`npx ortune setup --cpu\``,
       );
     ok('providers', facts.providers.join(', '));
     return facts.providers;
   } catch (error) {
-    problem('training', `the library does not load: ${reasonOf(error)}`);
+    problem(
+      'training',
+      [`the library does not load: ${reasonOf(error)}`, ...loadSolutions(reasonOf(error))].join('; '),
+    );
     return [];
   }
 }
@@ -117,9 +137,9 @@ async function checkKernels(current, libraryLoads) {
   if (kernels === undefined) return note('oneDNN', `not set up, ${stockKernels}: ${setup}`);
   if ('absent' in kernels) {
     const reasons = {
-      off: 'left out, as ORTUNE_ONEDNN=0 asked; ORTUNE_ONEDNN=1 npm run setup takes it',
+      off: 'left out, as ORTUNE_ONEDNN=0 asked; ORTUNE_ONEDNN=1 npx ortune setup takes it',
       unavailable: `none is pinned for ${process.platform}-${process.arch}`,
-      failed: `not there (${'reason' in kernels ? kernels.reason : ''}); \`npm run setup\` tries again`,
+      failed: `not there (${'reason' in kernels ? kernels.reason : ''}); \`npx ortune setup\` tries again`,
     };
     return note('oneDNN', `${reasons[kernels.absent]}; ${stockKernels}`);
   }
@@ -130,11 +150,11 @@ async function checkKernels(current, libraryLoads) {
     readManifest(folder)?.files ?? { [basename(path)]: { size: 0, sha256: kernels.sha256 } },
   );
   if (damaged.length > 0) {
-    const remedy = `delete ${relative(root, dirname(path))}, then ${setup}`;
+    const remedy = `delete ${show(dirname(path))}, then ${setup}`;
     const tell = existsSync(path) ? problem : note;
     return tell('oneDNN', `${damaged.join(', ')} missing or changed since setup (SHA-256 differs): ${remedy}`);
   }
-  const place = `${relative(root, path)}, from Maven, checksums right`;
+  const place = `${show(path)}, from Maven, checksums right`;
   if (!libraryLoads) return ok('oneDNN', `${place}; not loaded, as the training library does not load`);
   try {
     const loaded = (await probeLibrary(join(runtimeFolder, current?.library ?? ''), { kernels: path })).kernels;
@@ -142,7 +162,7 @@ async function checkKernels(current, libraryLoads) {
   } catch (error) {
     problem(
       'oneDNN',
-      `${place}, but does not load: ${reasonOf(error)}; to leave it out: ORTUNE_ONEDNN=0 npm run setup`,
+      `${place}, but does not load: ${reasonOf(error)}; to leave it out: ORTUNE_ONEDNN=0 npx ortune setup`,
     );
   }
 }
@@ -155,7 +175,7 @@ async function checkCuda(current, providers) {
   // What a library of the user's own needs, only its loader knows.
   const gaps = current?.source === 'maven' || !isBuiltIn ? await findCudaGaps() : [];
   if (!isBuiltIn) {
-    const remedy = current === undefined ? setup : 'run `npm run setup -- --cuda`';
+    const remedy = current === undefined ? setup : 'run `npx ortune setup --cuda`';
     gaps.unshift({ product: 'training library', missing: `${current?.variant ?? 'none'} has no CUDA`, remedy });
   }
   if (gaps.length > 0) {
@@ -185,10 +205,11 @@ function checkMemory() {
 }
 
 ok('node', `${process.versions.node}, ${minimumNode} or newer is needed`);
-ok('platform', `${process.platform}-${process.arch}, ${os.release()}`);
-checkPackages();
-await checkPackage('sharp', problem); // reads the pictures
-await checkPackage('onnxruntime-node', note); // serves the trained model
+ok('ortune', `${version}; native parts in ${home}`);
+checkPlatform();
+if (!isInstalled) checkPackages();
+await checkPackage('sharp', resolveFrom(root, 'sharp'), problem); // reads the pictures
+await checkPackage('onnxruntime-node', findServing(), note); // serves the trained model
 checkAddon();
 const current = checkLibrary();
 const providers = await checkTraining(current);

@@ -37,8 +37,6 @@ const help = `Packs the GPU check for a machine without network: Node, packages,
   --help              print this`;
 
 const SOURCES = ['src', 'onnx', 'scripts', 'package.json', 'LICENSE', 'tsconfig.json'];
-/** Serves trained models, 290 MB of it; the check serves none. */
-const NOT_NEEDED = ['onnxruntime-node'];
 /** What Node links with beyond the C library. */
 const CPP_RUNTIME = ['libstdc++.so.6', 'libgcc_s.so.1'];
 const NAME = 'ortune-gpu';
@@ -68,7 +66,8 @@ async function main() {
   if (device !== 'cpu' && device !== 'cuda') throw new SetupError(`--device: expected cpu or cuda, received ${device}`);
   if (data !== undefined && !existsSync(data))
     throw new SetupError(`--data: expected a folder of pictures, but there is no ${data}`);
-  if (!addonIsCurrent()) throw new SetupError('the addon is not built from the present native/src; run npm run setup');
+  if (!addonIsCurrent())
+    throw new SetupError('the addon is not built from the present native/src; run npx ortune setup');
   const size = split === undefined ? undefined : parseSize(split);
   const file = resolve(out);
   const started = performance.now();
@@ -108,7 +107,8 @@ async function main() {
 function fill(folder, data) {
   for (const name of SOURCES) cpSync(join(root, name), join(folder, name), { recursive: true });
   const { dependencies } = readJson(join(root, 'package.json'));
-  const names = Object.keys(dependencies).filter((name) => !NOT_NEEDED.includes(name));
+  // The sources are TypeScript.
+  const names = [...Object.keys(dependencies), 'tsx'];
   for (const path of packageFolders(root, names)) {
     // Maps and type declarations are for people who change the packages.
     const filter = (/** @type {string} */ from) => !/\.(map|d\.[cm]?ts|md)$/.test(from);

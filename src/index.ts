@@ -18,6 +18,7 @@ export { type CheckDataOptions, checkData, type DataProblem, type DataReport } f
 export { type Dataset, openDataset, readSample, type Sample } from './data/index.ts';
 export { type DownloadEvent, download } from './download/index.ts';
 export { OrtuneError } from './errors.ts';
+export { type ExportOptions, type ExportRecord, exportModel } from './export/index.ts';
 export { type FitOptions, type FitResult, fit } from './fit/index.ts';
 export {
   type ActivationMap,
@@ -25,6 +26,8 @@ export {
   type ClassProbability,
   type EvaluateOptions,
   evaluate,
+  type ModelCard,
+  readModelCard,
 } from './inference/index.ts';
 export { Evaluation, type EvaluationResult } from './metrics/index.ts';
 export { checkRecipe, loadRecipe, type Recipe } from './recipes/index.ts';
@@ -43,4 +46,5 @@ export {
   type TrainingControl,
   type TrainingEvent,
 } from './training/index.ts';
+export type * from './types.ts';
 export { loadWeights, openWeights } from './weights/index.ts';

@@ -1,4 +1,2 @@
-import packageJson from '../package.json' with { type: 'json' };
-
 /** ortune's own version. */
-export const VERSION: string = packageJson.version;
+export { version as VERSION } from '#setup/paths.mjs';

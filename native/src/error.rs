@@ -14,6 +14,10 @@ impl Failure {
         Self { code, message: message.into() }
     }
 
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub fn into_message(self) -> String {
         self.message
     }

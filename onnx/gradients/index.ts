@@ -1,5 +1,5 @@
-import type { GraphBuilder } from '../graph.ts';
-import type { Node } from '../model.ts';
+import { type GraphBuilder, int } from '../graph.ts';
+import { ELEMENT_TYPES, type ElementType, type Node } from '../model.ts';
 import { ORTUNE } from '../native-update.ts';
 import { add } from './add.ts';
 import { frozenBatchNormalization, liveBatchNormalization } from './batch-normalization.ts';
@@ -126,11 +126,17 @@ export function addTrainingStep(
   return { computed, accumulated };
 }
 
-/** The one gradient of a tensor: where several nodes gave a part, a Sum of them. */
+/** The one gradient of a tensor: where several nodes gave a part, a Sum of them, which ONNX Runtime has for no bfloat16. */
 function summed(graph: GraphBuilder, of: string, gradients: Map<string, string[]>): string | undefined {
   const parts = gradients.get(of);
   if (!parts || parts.length < 2) return parts?.[0];
-  return graph.add('Sum', parts, graph.like(`${of}_grad`, of));
+  const sum = graph.like(`${of}_grad`, of);
+  if (sum.type !== 'bfloat16') return graph.add('Sum', parts, sum);
+  const cast = (from: string, name: string, type: ElementType) =>
+    graph.add('Cast', [from], { ...sum, name, type }, { attributes: { to: int(ELEMENT_TYPES[type].code) } });
+  const wide = parts.map((part) => cast(part, `${part}_float32`, 'float32'));
+  const whole = graph.add('Sum', wide, { ...sum, name: `${of}_grad_float32`, type: 'float32' });
+  return cast(whole, sum.name, 'bfloat16');
 }
 
 function countConsumers(nodes: readonly Node[], needed: ReadonlySet<string>): Map<string, number> {

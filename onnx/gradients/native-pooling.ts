@@ -20,13 +20,12 @@ export const nativeMaxPool: GradientRule = {
   },
 };
 
-/** The mean over a channels-last map, whose gradient has no layout: [batch, channels, 1, 1]. */
+/** The mean over a channels-last map, whose gradient has no layout: [batch, channels, 1, 1]. The map tells size and type. */
 export const nativeGlobalAveragePool: GradientRule = {
   backward({ graph, node, outputGradient, gradientOf }) {
     const [input] = node.inputs as [string];
-    graph.add('GlobalAveragePoolGradient', [outputGradient], graph.like(gradientOf(input), input), {
+    graph.add('GlobalAveragePoolGradient', [outputGradient, input], graph.like(gradientOf(input), input), {
       domain: ORTUNE,
-      attributes: { size: sizeOf(graph, input) },
     });
   },
 };

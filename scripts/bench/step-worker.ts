@@ -17,11 +17,13 @@ import { libraryStepper } from '../../src/training/stepper.ts';
 const settings = process.argv.slice(2, 7).map(Number) as [number, number, number, number, number];
 const [depth, side, size, threads, width] = settings;
 const kind = process.argv[7];
+const precision = process.argv[8] === 'bf16' ? 'bf16' : 'fp32';
 
 function artifacts() {
   const model = buildResNet({ depth: depth as ResNetOptions['depth'], width, imageSize: side, classes: 102 });
   const layers = kind === 'stock' ? 'stock' : 'native';
-  return buildArtifacts(model, { ...wholeNetwork(model, 'live', ADAM_DEFAULTS), layers, exact: kind === 'exact' });
+  const plan = { ...wholeNetwork(model, 'live', ADAM_DEFAULTS), precision } as const;
+  return buildArtifacts(model, { ...plan, layers, exact: kind === 'exact' });
 }
 
 const { session } = await openSession(artifacts(), { device: 'cpu', threads });

@@ -8,7 +8,7 @@ import time
 import torch
 import torchvision
 
-depth, side, size, threads, width = sys.argv[1:6]
+depth, side, size, threads, width, _, precision = sys.argv[1:8]
 torch.manual_seed(0)
 torch.set_num_threads(int(threads))
 if float(width) != 1:
@@ -30,7 +30,9 @@ for line in sys.stdin:
     for _ in range(int(line)):
         started = time.perf_counter()
         optimizer.zero_grad()
-        loss(network(pixels), labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = network(pixels)
+        loss(logits.float(), labels).backward()
         optimizer.step()
         times.append(1000 * (time.perf_counter() - started))
     print(json.dumps(times), flush=True)

@@ -1,10 +1,12 @@
 /**
  * What a training step of the whole ResNet costs, update included: PyTorch (channels-last, its own virtual environment), ONNX
- * Runtime's kernels, and ortune's with and without Winograd's algorithm. Each is a process of its own; they take turns, a
- * few steps at a time, while the others sleep.
+ * Runtime's kernels, and ortune's with and without Winograd's algorithm; with `--precision fp32,bf16` those that can also
+ * train with bfloat16 maps (PyTorch by autocast). Each is a process of its own; they take turns, a few steps at a time, while
+ * the others sleep.
  *
  * `npm run bench -- [--depth 50] [--width 1] [--image-size 224,128] [--batch-size 16] [--threads 2] [--steps 3] [--rounds 5]
- * [--kinds pytorch,stock,exact,native] [--out FILE.json]`; lists give all combinations.
+ * [--kinds pytorch,stock,exact,native] [--precision fp32,bf16] [--out FILE.json]`; lists give all combinations. Times are
+ * compared with the first of the same precision.
  */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '5' },
     kinds: { type: 'string', default: 'pytorch,stock,exact,native' },
+    precision: { type: 'string', default: 'fp32' },
     out: { type: 'string' },
   },
 });
@@ -39,8 +42,13 @@ interface Settings {
   readonly threads: number;
 }
 
-interface Figures extends Settings {
+/** Whose kernels, and between which maps. */
+interface Trainer {
   readonly kind: string;
+  readonly precision: string;
+}
+
+interface Figures extends Settings, Trainer {
   /** Milliseconds of each step. */
   readonly times: number[];
   /** Most memory of the process, in MiB. */
@@ -57,14 +65,14 @@ function* combinations(): Generator<Settings> {
           for (const batchSize of list(values['batch-size'])) yield { depth, width, imageSize, batchSize, threads };
 }
 
-async function measure(settings: Settings, kinds: readonly string[]): Promise<Figures[]> {
+async function measure(settings: Settings, trainers: readonly Trainer[]): Promise<Figures[]> {
   const { depth, width, imageSize, batchSize, threads } = settings;
-  const figures: Figures[] = kinds.map((kind) => ({ kind, ...settings, times: [], peak: 0 }));
+  const figures: Figures[] = trainers.map((trainer) => ({ ...trainer, ...settings, times: [], peak: 0 }));
   const peers: Peer[] = [];
   try {
-    for (const kind of kinds) {
+    for (const { kind, precision } of trainers) {
       const script = kind === 'pytorch' ? 'step.py' : 'step-worker.ts';
-      const peer = new Peer(script, [depth, imageSize, batchSize, threads, width, kind]);
+      const peer = new Peer(script, [depth, imageSize, batchSize, threads, width, kind, precision]);
       peers.push(peer);
       // The first steps make buffers and kernels.
       await peer.ask('2');
@@ -81,17 +89,34 @@ async function measure(settings: Settings, kinds: readonly string[]): Promise<Fi
 
 const wanted = values.kinds.split(',');
 const kinds = wanted.includes('pytorch') && !hasPytorch() ? wanted.filter((kind) => kind !== 'pytorch') : wanted;
+const trainers = values.precision
+  .split(',')
+  .flatMap((precision) => kinds.map((kind) => ({ kind, precision })))
+  // ONNX Runtime's kernels on the CPU take no bfloat16.
+  .filter(({ kind, precision }) => kind !== 'stock' || precision === 'fp32');
 console.log(`ResNet, whole step with Adam; ${machine()}\n`);
-header(['', 'depth', 'width', 'image', 'batch', 'threads', 'ms a step', 'images/s', 'of the first', 'peak memory']);
+header([
+  '',
+  'maps',
+  'depth',
+  'width',
+  'image',
+  'batch',
+  'threads',
+  'ms a step',
+  'images/s',
+  'of the first',
+  'peak memory',
+]);
 const all: Figures[] = [];
 for (const settings of combinations()) {
-  const figures = await measure(settings, kinds);
-  const first = median(figures[0]?.times ?? []);
-  for (const { kind, depth, width, imageSize, batchSize, threads, times, peak } of figures) {
+  const figures = await measure(settings, trainers);
+  for (const { kind, precision, depth, width, imageSize, batchSize, threads, times, peak } of figures) {
     const time = median(times);
+    const first = median(figures.find((one) => one.precision === precision)?.times ?? []);
     const ratio = [((1000 * batchSize) / time).toFixed(1), (time / first).toFixed(2)];
     const numbers = [depth, width, `${imageSize} px`, batchSize, threads, time.toFixed(0)].map(String);
-    row([NAMES[kind] ?? kind, ...numbers, ...ratio, `${(peak / 1024).toFixed(2)} GiB`]);
+    row([NAMES[kind] ?? kind, precision, ...numbers, ...ratio, `${(peak / 1024).toFixed(2)} GiB`]);
   }
   all.push(...figures);
 }

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { SetupError } from './errors.mjs';
+import { platformProblem } from './remedies.mjs';
 
 /**
  * @typedef {{ platform: string, device: 'cpu' | 'cuda', files: Record<string, string> }} Variant
@@ -79,11 +80,8 @@ export function chooseLibrary({ runtime, platform, flag, library, current, findD
 
   const cpu = variantFor('cpu');
   if (cpu === undefined) {
-    const platforms = [...new Set(Object.values(runtime.variants).map((variant) => variant.platform))].join(', ');
-    throw new SetupError(
-      `there is no pinned training library for ${platform} (there is for ${platforms}). ` +
-        'Set ORTUNE_ORT_LIBRARY=/path/to/library to use an ONNX Runtime of your own, built with --enable_training_apis.',
-    );
+    const [os = '', arch = ''] = platform.split('-');
+    throw new SetupError(platformProblem({ platform: os, arch }) ?? `no training library is pinned for ${platform}`);
   }
   const cuda = variantFor('cuda');
   const remembered = current?.wish === 'cpu' || current?.wish === 'cuda' ? current.wish : undefined;

@@ -19,6 +19,7 @@ import { readJson, writeJson } from './files.mjs';
 import { currentPath } from './paths.mjs';
 import { isComplete, makeFolder, readManifest, unpackPinned } from './pinned.mjs';
 import { probeLibrary } from './probe.mjs';
+import { loadSolutions, withSolutions } from './remedies.mjs';
 import { replaceSoname } from './soname.mjs';
 
 /**
@@ -36,7 +37,7 @@ function currentOrigin(runtime, choice) {
   return { path: choice.library, size, mtimeMs };
 }
 
-/** Whether the variant's files lie there, by size; `npm run doctor` compares the checksums. @param {Runtime} runtime @param {Choice} choice */
+/** Whether the variant's files lie there, by size; `npx ortune doctor` compares the checksums. @param {Runtime} runtime @param {Choice} choice */
 export function variantIsReady(runtime, choice) {
   const manifest = readManifest(choice.variant);
   if (manifest === undefined) return false;
@@ -130,7 +131,9 @@ function giveOwnName(from, to) {
 async function checkTraining(library, source) {
   const facts = await probeLibrary(library).catch((error) => {
     if (!(error instanceof CommandFailed)) throw error;
-    throw new SetupError(`the training library (${source}) cannot be loaded: ${error.reason}`);
+    const problem = `the training library (${source}) cannot be loaded: ${error.reason}`;
+    const solutions = loadSolutions(error.reason);
+    throw new SetupError(solutions.length === 0 ? problem : withSolutions(problem, solutions));
   });
   if (!facts.hasTraining) {
     throw new SetupError(

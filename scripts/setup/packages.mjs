@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { runCommand } from './command.mjs';
 import { readJson } from './files.mjs';
 import { root } from './paths.mjs';
+import { thisMachine } from './remedies.mjs';
 
 /**
  * @typedef {{ version?: string, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} LockedPackage
@@ -36,12 +37,7 @@ export function missingPackages(locked, installed, platform) {
     .map(([path]) => path);
 }
 
-function libc() {
-  const report = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
-    /** @type {unknown} */ (process.report.getReport())
-  );
-  return report.header.glibcVersionRuntime ? 'glibc' : 'musl';
-}
+const libc = () => thisMachine().libc ?? '';
 
 export function packagesAreCurrent() {
   const locked = readJson(join(root, 'package-lock.json'))?.packages ?? {};

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { runCommand } from './command.mjs';
 import { SetupError } from './errors.mjs';
 import { readJson, replaceFolder, sha256File, temporarySibling, writeJson } from './files.mjs';
-import { runtimeFolder } from './paths.mjs';
+import { home, runtimeFolder } from './paths.mjs';
+import { networkHint } from './remedies.mjs';
 
 /**
  * @typedef {{ library: string, version: string, source: string, origin: unknown,
@@ -70,7 +71,11 @@ export async function unpackPinned(artifact, variant, files, work) {
     `-Dartifact=${artifact}:jar:${variant}`,
     `-DoutputDirectory=${maven}`,
   ];
-  await runCommand('mvn', [...args, `-Dmdep.unpack.includes=${includes.join(',')}`], { cwd: maven });
+  const proxy = 'MAVEN_OPTS="-Dhttps.proxyHost=HOST -Dhttps.proxyPort=PORT" npx ortune setup';
+  await runCommand('mvn', [...args, `-Dmdep.unpack.includes=${includes.join(',')}`], {
+    cwd: maven,
+    hint: (output) => networkHint(output, proxy, home),
+  });
   // The jars keep their libraries at org/bytedeco/NAME/VARIANT.
   const [group = '', name = ''] = artifact.split(':');
   const place = join(...group.split('.'), name);

@@ -5,7 +5,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { runCommand } from './command.mjs';
-import { addonPath } from './paths.mjs';
+import { SetupError } from './errors.mjs';
+import { findAddon } from './find.mjs';
 
 /**
  * @typedef {{ version: string, hasTraining: boolean, providers: string[], cudaFailure?: string | null,
@@ -19,7 +20,9 @@ const program = fileURLToPath(import.meta.url);
 /** @param {string} library @param {{ cuda?: boolean, kernels?: string }} [options] @returns {Promise<LibraryFacts>} */
 export async function probeLibrary(library, { cuda = false, kernels } = {}) {
   const flags = [...(cuda ? ['--cuda'] : []), ...(kernels === undefined ? [] : [`--kernels=${kernels}`])];
-  const output = await runCommand(process.execPath, [program, addonPath, library, ...flags]);
+  const addon = findAddon();
+  if (addon === undefined) throw new SetupError('the native addon is not there');
+  const output = await runCommand(process.execPath, [program, addon, library, ...flags]);
   return JSON.parse(output.trim().split('\n').at(-1) ?? '');
 }
 

@@ -17,7 +17,9 @@ const tools = {
   },
   cargo: {
     needed: 'Rust (cargo), to build the native addon',
-    install: 'install it with rustup from https://rustup.rs',
+    install:
+      "curl --proto '=https' -sSf https://sh.rustup.rs | sh (rustup, https://rustup.rs), and a C compiler, which links for it; " +
+      'Debian, Ubuntu: apt install build-essential; Fedora: dnf install gcc',
   },
   mvn: {
     needed: 'Maven (mvn) with a Java runtime, to fetch the training library and oneDNN',

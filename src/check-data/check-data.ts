@@ -25,7 +25,9 @@ const FEW = 5;
 const IMBALANCE = 10;
 const SHORT_SIDES = [0, 32, 64, 128, 256, 512, 1024];
 
+/** How a data set is looked through: split and seed as `openDataset` takes them. */
 export interface CheckDataOptions extends Pick<OpenOptions, 'split' | 'seed' | 'cacheFolder' | 'signal'> {
+  /** Told how far it is. */
   readonly onEvent?: ((event: CheckEvent) => void) | undefined;
 }
 

@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { type DataProblem, type DataReport, PARTS, type PartCounts, PROBLEM_CODES, type ProblemCode } from './types.ts';
 
-const TITLES: Readonly<Record<ProblemCode, string>> = {
+export const PROBLEM_TITLES: Readonly<Record<ProblemCode, string>> = {
   IMAGE_UNREADABLE: 'cannot be decoded; training stops, or leaves them out with --on-bad-image skip',
   LEAK_DUPLICATE: 'the same file in two parts of the split; tests look better than they are',
   LEAK_NEAR_DUPLICATE: 'nearly the same picture in two parts of the split; tests look better than they are',
@@ -77,7 +77,7 @@ function formatProblems({ problems, root, seconds }: DataReport, verbose: boolea
 }
 
 function formatGroup(code: ProblemCode, found: readonly DataProblem[], root: string, verbose: boolean): string {
-  const heading = `${found[0]!.severity === 'error' ? 'Error' : 'Warning'} ${code} (${found.length}): ${TITLES[code]}`;
+  const heading = `${found[0]!.severity === 'error' ? 'Error' : 'Warning'} ${code} (${found.length}): ${PROBLEM_TITLES[code]}`;
   const lines = found.slice(0, verbose ? found.length : SHOWN_PROBLEMS).map(({ path, message }) => {
     const name = relative(root, path);
     return name === '' ? `  ${message}` : `  ${name}: ${message}`;

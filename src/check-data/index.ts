@@ -1,3 +1,3 @@
 export { type CheckDataOptions, checkData } from './check-data.ts';
 export { formatReport } from './format.ts';
-export type { CheckEvent, DataProblem, DataReport, ProblemCode } from './types.ts';
+export { badImagesOf, type CheckEvent, type DataProblem, type DataReport, type ProblemCode } from './types.ts';

@@ -1,4 +1,4 @@
-import type { Dataset } from '../data/index.ts';
+import type { BadImage, Dataset } from '../data/index.ts';
 
 /**
  * What can be wrong with a data set, the most important first. Those of `LEAK` are test or validation pictures that are
@@ -22,6 +22,7 @@ export const PROBLEM_CODES = [
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
+/** Something wrong with a data set. */
 export interface DataProblem {
   readonly code: ProblemCode;
   /** Training stops at an error. */
@@ -34,7 +35,9 @@ export interface DataProblem {
 }
 
 export const PARTS = ['train', 'valid', 'test'] as const;
+/** A part of a split. */
 export type Part = (typeof PARTS)[number];
+/** Pictures of each part of the split. */
 export type PartCounts = Readonly<Record<Part, number>>;
 
 /** In pixels. */
@@ -44,6 +47,7 @@ export interface Extent {
   readonly max: number;
 }
 
+/** What a look at a data set found. */
 export interface DataReport {
   readonly root: string;
   readonly kind: Dataset['kind'];
@@ -69,3 +73,7 @@ export interface CheckEvent {
   readonly done: number;
   readonly total: number;
 }
+
+/** The pictures that cannot be decoded. */
+export const badImagesOf = ({ problems }: DataReport): BadImage[] =>
+  problems.flatMap(({ code, path, message }) => (code === 'IMAGE_UNREADABLE' ? [{ file: path, reason: message }] : []));

@@ -5,7 +5,6 @@ import {
   buildResNet,
   encodeModelChunks,
   headOnly,
-  INPUT_NORMALISATIONS,
   type InputNormalisationName,
   type Model,
   RESNET_DEFAULTS,
@@ -18,6 +17,7 @@ import { loadRecipe } from '../recipes/index.ts';
 import { PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { writeFiles } from '../write-files.ts';
 import type { Command } from './run.ts';
+import { settingFlag } from './setting-flag.ts';
 import { given } from './stage-flags.ts';
 
 interface Options {
@@ -36,40 +36,22 @@ interface Options {
   bn: 'live' | 'affine' | 'frozen' | undefined;
 }
 
+const setting = (name: Parameters<typeof settingFlag<'network'>>[1]) => settingFlag('network', name, RESNET_DEFAULTS);
+
 export const buildGraphCommand: Command<Options> = {
-  usage: 'npm run build-graph -- [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
+  usage: 'npx ortune build-graph [flags]\n\nBuilds a ResNet as an ONNX graph with named initializers.',
   flags: {
     recipe: {
       type: 'string',
       describe: 'tutorial, recommended or a YAML file; flags go before what it says of the network',
     },
-    depth: { type: 'number', defaultDescription: String(RESNET_DEFAULTS.depth), describe: 'Weighted layers' },
-    width: {
-      type: 'number',
-      defaultDescription: String(RESNET_DEFAULTS.width),
-      describe: 'Factor on the channels of the four stages',
-    },
-    'stride-in': {
-      choices: ['3x3', '1x1'] as const,
-      defaultDescription: String(RESNET_DEFAULTS.strideIn),
-      describe: 'Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA',
-    },
+    depth: setting('depth'),
+    width: setting('width'),
+    'stride-in': setting('strideIn'),
     classes: { type: 'number', default: RESNET_DEFAULTS.classes, describe: 'Classes of the head' },
-    'image-size': {
-      type: 'number',
-      defaultDescription: String(RESNET_DEFAULTS.imageSize),
-      describe: 'Side of the input, a multiple of 32',
-    },
-    'input-norm': {
-      choices: Object.keys(INPUT_NORMALISATIONS),
-      defaultDescription: String(RESNET_DEFAULTS.inputNorm),
-      describe: 'Pixels as the pretrained weights expect them',
-    },
-    dropout: {
-      type: 'number',
-      defaultDescription: String(RESNET_DEFAULTS.dropout),
-      describe: 'Share of the features that the head does without in each training step',
-    },
+    'image-size': setting('imageSize'),
+    'input-norm': setting('inputNorm'),
+    dropout: setting('dropout'),
     seed: { type: 'number', default: RESNET_DEFAULTS.seed, describe: 'Seed of the first values' },
     out: { type: 'string', default: PRETRAIN_DEFAULTS.graph, describe: 'File to write' },
     artifacts: { type: 'string', describe: "Folder for a stage's training artifacts too" },

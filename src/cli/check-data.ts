@@ -13,7 +13,7 @@ interface Options {
 
 export const checkDataCommand: Command<Options> = {
   usage:
-    'npm run check-data -- --data FOLDER\n\nLooks pictures through before they are trained on: classes and counts, sizes, broken, tiny ' +
+    'npx ortune check-data --data FOLDER\n\nLooks pictures through before they are trained on: classes and counts, sizes, broken, tiny ' +
     'and wrongly named files, duplicates and near-duplicates across parts and classes. Exits with 1 if training would stop.',
   flags: {
     data: {

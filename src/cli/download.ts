@@ -17,7 +17,7 @@ export function commandFor(sources: readonly DownloadSource[]): Command<Options>
   const list = sources.map(({ name, title, to }) => `  ${name.padEnd(width)}  ${title} (${to})`).join('\n');
   return {
     usage:
-      `npm run download -- NAME [--to DIR]\n\n${list}\n\n` +
+      `npx ortune download NAME [--to DIR]\n\n${list}\n\n` +
       'Stopped or cut off, the same command goes on where it was. What is there already is checked and kept.',
     positionals: 'some',
     flags: {

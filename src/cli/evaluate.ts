@@ -23,10 +23,14 @@ interface Options {
 
 export const evaluateCommand: Command<Options> = {
   usage:
-    'npm run evaluate -- --data DIR\n\nTells how well a model does on pictures whose classes are known: shares of right answers, ' +
+    'npx ortune evaluate --data DIR\n\nTells how well a model does on pictures whose classes are known: shares of right answers, ' +
     'calibration, the worst classes, the pairs most confused and the pictures that it is furthest off on.',
   flags: {
-    model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
+    model: {
+      type: 'string',
+      default: FINETUNE_DEFAULTS.out,
+      describe: 'Folder (or .onnx file) of npx ortune finetune',
+    },
     data: { type: 'string', demandOption: true, describe: 'Folder (or CSV file) of the pictures' },
     split: {
       type: 'string',

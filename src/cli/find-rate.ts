@@ -26,7 +26,7 @@ interface Options extends Omit<FinetuneArguments, UnusedArgument> {
 
 export const findRateCommand: Command<Options> = {
   usage:
-    'npm run find-rate -- --data DIR\n\nTrains stage two at a rate that grows until the loss diverges, and suggests one. Keeps nothing but the plot.',
+    'npx ortune find-rate --data DIR\n\nTrains stage two at a rate that grows until the loss diverges, and suggests one. Keeps nothing but the plot.',
   flags: {
     ...flags,
     plot: { type: 'string', default: 'models/find-rate.svg', describe: 'File of the plot (SVG)' },

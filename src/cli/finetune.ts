@@ -1,6 +1,9 @@
+import type { Precision } from '../../onnx/index.ts';
+import { EXPORT_PRECISIONS, exportModel } from '../export/index.ts';
 import { finetune } from '../training/finetune.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from '../training/options.ts';
 import type { Command } from './run.ts';
+import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
 import { type Asked, given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
@@ -16,70 +19,32 @@ export interface FinetuneArguments extends StageArguments {
   classWeights: 'none' | 'balanced' | undefined;
   backboneRate: number | undefined;
   layerDecay: number | undefined;
-  precision: 'fp32' | 'fp16' | undefined;
+  precision: Precision | undefined;
   ema: number | undefined;
 }
 
+const setting = (name: Parameters<typeof settingFlag<'finetune'>>[1]) =>
+  settingFlag('finetune', name, FINETUNE_DEFAULTS);
+
 /** The flags of stage two. */
 export const FINETUNE_FLAGS = {
-  ...stageFlags(FINETUNE_DEFAULTS),
+  ...stageFlags('finetune'),
   from: { type: 'string', defaultDescription: String(FINETUNE_DEFAULTS.from), describe: 'Folder of stage one' },
-  train: {
-    type: 'string',
-    array: true,
-    defaultDescription: FINETUNE_DEFAULTS.train.join(' '),
-    describe: "What is trained, by name: 'fc_*' 'res5*' 'bn5*'",
-  },
-  optimizer: {
-    choices: ['adam', 'adamw', 'sgd'] as const,
-    defaultDescription: String(FINETUNE_DEFAULTS.optimizer),
-    describe: 'How the parameters follow their gradients',
-  },
-  'weight-decay': {
-    type: 'number',
-    defaultDescription: String(FINETUNE_DEFAULTS.weightDecay),
-    describe: 'Pull of weights towards zero (adamw, sgd); BatchNorm and bias are left alone',
-  },
-  momentum: { type: 'number', defaultDescription: String(FINETUNE_DEFAULTS.momentum), describe: "SGD's momentum" },
-  nesterov: {
-    type: 'boolean',
-    defaultDescription: String(FINETUNE_DEFAULTS.nesterov),
-    describe: "Nesterov's form of it",
-  },
-  'clip-norm': {
-    type: 'number',
-    defaultDescription: String(FINETUNE_DEFAULTS.clipNorm),
-    describe: 'Largest norm of a gradient; 0: none',
-  },
-  accumulate: {
-    type: 'number',
-    defaultDescription: String(FINETUNE_DEFAULTS.accumulate),
-    describe: 'Batches of one update',
-  },
-  'class-weights': {
-    choices: ['none', 'balanced'] as const,
-    defaultDescription: String(FINETUNE_DEFAULTS.classWeights),
-    describe: 'balanced: each class counts the same in the loss, however few its pictures',
-  },
-  'backbone-rate': {
-    type: 'number',
-    defaultDescription: String(FINETUNE_DEFAULTS.backboneRate),
-    describe: 'Factor on the learning rate of all but the head',
-  },
-  'layer-decay': {
-    type: 'number',
-    defaultDescription: String(FINETUNE_DEFAULTS.layerDecay),
-    describe: 'Factor on the learning rate from each block to the one before it',
-  },
+  train: setting('train'),
+  optimizer: setting('optimizer'),
+  'weight-decay': setting('weightDecay'),
+  momentum: setting('momentum'),
+  nesterov: setting('nesterov'),
+  'clip-norm': setting('clipNorm'),
+  accumulate: setting('accumulate'),
+  'class-weights': setting('classWeights'),
+  'backbone-rate': setting('backboneRate'),
+  'layer-decay': setting('layerDecay'),
   ema: {
     type: 'number',
     describe: 'Test and keep a running average of the weights, of which each update keeps this share, as 0.99',
   },
-  precision: {
-    choices: ['fp32', 'fp16'] as const,
-    defaultDescription: String(FINETUNE_DEFAULTS.precision),
-    describe: 'fp16: convolutions in half precision, with --device cuda',
-  },
+  precision: setting('precision'),
 } as const;
 
 /** The flags as the library's options. @throws OrtuneError `RECIPE_*`, `OPTION` */
@@ -94,11 +59,26 @@ export async function finetuneOptions(args: Asked<FinetuneArguments>): Promise<F
   };
 }
 
-export const finetuneCommand: Command<FinetuneArguments> = {
-  usage: 'npm run finetune -- --data DIR\n\nStage two: trains the whole network and writes the model to be served.',
-  flags: FINETUNE_FLAGS,
+interface Options extends FinetuneArguments {
+  export: (typeof EXPORT_PRECISIONS)[number][] | undefined;
+}
+
+export const finetuneCommand: Command<Options> = {
+  usage: 'npx ortune finetune --data DIR\n\nStage two: trains the whole network and writes the model to be served.',
+  flags: {
+    ...FINETUNE_FLAGS,
+    export: {
+      choices: EXPORT_PRECISIONS,
+      array: true,
+      describe: 'Also write the model in smaller forms, as npx ortune export does',
+    },
+  },
   handle: (args) =>
     runStage({ output: outputOf(args) }, async (hooks) => {
-      await finetune({ ...(await finetuneOptions(args)), ...hooks });
+      const options = await finetuneOptions(args);
+      const { folder } = await finetune({ ...options, ...hooks });
+      for (const precision of new Set(args.export)) {
+        await exportModel({ model: folder, precision, data: options.data, threads: options.threads, ...hooks });
+      }
     }),
 };

@@ -1,9 +1,10 @@
-import { INPUT_NORMALISATIONS, type InputNormalisationName } from '../../onnx/index.ts';
+import { type InputNormalisationName, RESNET_DEFAULTS } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { FIT_DEFAULTS, type FitResult, fit } from '../fit/index.ts';
 import { formatEvaluation } from '../metrics/index.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 import type { Command } from './run.ts';
+import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
 import { given, outputOf, REPORT_FLAGS, type ReportArguments } from './stage-flags.ts';
 import { checkWhole } from './whole.ts';
@@ -26,7 +27,7 @@ interface Options extends CudaArguments, ReportArguments {
 
 export const fitCommand: Command<Options> = {
   usage:
-    'ortune fit DIR\n\nFrom pictures to a model: looks them over, trains in two stages by the recipe, tests, and writes the model to be ' +
+    'npx ortune fit DIR\n\nFrom pictures to a model: looks them over, trains in two stages by the recipe, tests, and writes the model to be ' +
     'served with a report. check-data, build-graph, pretrain and finetune are its parts, with more flags each.',
   positionals: 'some',
   flags: {
@@ -41,8 +42,8 @@ export const fitCommand: Command<Options> = {
       describe:
         "Side of the network's input, a multiple of 32; by default 128 on a CPU, 224 on a GPU, less for small pictures",
     },
-    'input-norm': { choices: Object.keys(INPUT_NORMALISATIONS), describe: 'Pixels as the weights expect them' },
-    'stride-in': { choices: ['3x3', '1x1'] as const, describe: 'As for build-graph' },
+    'input-norm': settingFlag('network', 'inputNorm', RESNET_DEFAULTS),
+    'stride-in': settingFlag('network', 'strideIn', RESNET_DEFAULTS),
     split: { type: 'string', describe: "As for pretrain; the data set's own by default" },
     'on-bad-image': {
       choices: ['stop', 'skip'] as const,

@@ -29,7 +29,7 @@ interface Options {
 
 export const inspectCommand: Command<Options> = {
   usage:
-    'npm run inspect -- FILE|FOLDER\n\nTells what is in a model or checkpoint, or in a folder of them: inputs, outputs, operators, ' +
+    'npx ortune inspect FILE|FOLDER\n\nTells what is in a model or checkpoint, or in a folder of them: inputs, outputs, operators, ' +
     'parameters with what is trained and what is frozen. Exits with 0 whether or not --diff finds differences.',
   positionals: 'some',
   flags: {

@@ -13,10 +13,14 @@ interface Options {
 }
 
 export const predictCommand: Command<Options> = {
-  usage: 'npm run predict -- FILES|FOLDERS|GLOBS\n\nTells what is on pictures.',
+  usage: 'npx ortune predict FILES|FOLDERS|GLOBS\n\nTells what is on pictures.',
   positionals: 'some',
   flags: {
-    model: { type: 'string', default: FINETUNE_DEFAULTS.out, describe: 'Folder (or .onnx file) of npm run finetune' },
+    model: {
+      type: 'string',
+      default: FINETUNE_DEFAULTS.out,
+      describe: 'Folder (or .onnx file) of npx ortune finetune',
+    },
     top: { type: 'number', default: 5, describe: 'Classes to name for each picture' },
     json: { type: 'boolean', default: false, describe: 'One JSON object a line' },
     threads: { type: 'number', describe: 'Threads of the model; all there are by default' },

@@ -1,6 +1,7 @@
 import { PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { pretrain } from '../training/pretrain.ts';
 import type { Command } from './run.ts';
+import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
 import { given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
@@ -14,9 +15,9 @@ interface Options extends StageArguments {
 }
 
 export const pretrainCommand: Command<Options> = {
-  usage: 'npm run pretrain -- --data DIR --weights PATH|none\n\nStage one: trains a new head on pretrained weights.',
+  usage: 'npx ortune pretrain --data DIR --weights PATH|none\n\nStage one: trains a new head on pretrained weights.',
   flags: {
-    ...stageFlags(PRETRAIN_DEFAULTS),
+    ...stageFlags('pretrain'),
     augment: {
       type: 'boolean',
       defaultDescription: String(PRETRAIN_DEFAULTS.augment),
@@ -26,18 +27,10 @@ export const pretrainCommand: Command<Options> = {
     graph: {
       type: 'string',
       defaultDescription: PRETRAIN_DEFAULTS.graph,
-      describe: 'Network from npm run build-graph',
+      describe: 'Network from npx ortune build-graph',
     },
-    optimizer: {
-      choices: ['adam', 'lbfgs'] as const,
-      defaultDescription: PRETRAIN_DEFAULTS.optimizer,
-      describe: 'lbfgs solves for the best head on the frozen features, its regularisation chosen on pictures held out',
-    },
-    'allow-missing': {
-      type: 'string',
-      array: true,
-      describe: "Parameters that the weights may lack, e.g. 'res5*'",
-    },
+    optimizer: settingFlag('pretrain', 'optimizer', PRETRAIN_DEFAULTS),
+    'allow-missing': settingFlag('pretrain', 'allowMissing', {}),
     save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
     verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
   },

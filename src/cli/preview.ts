@@ -1,8 +1,7 @@
 import { dirname, extname, resolve } from 'node:path';
-import { drawContactSheet } from '../augment/contact-sheet.ts';
-import { type Augmentation, checkAugmentation, drawMix, mixImages, readSquare } from '../augment/index.ts';
-import { DecodedCache } from '../data/decoded-cache.ts';
-import { imageTransform, openDataset, type Sample } from '../data/index.ts';
+import { checkAugmentation } from '../augment/index.ts';
+import { drawPreview } from '../augment/preview.ts';
+import { openDataset } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { liesWithin } from '../training/output-folder.ts';
@@ -22,7 +21,7 @@ interface Options extends AugmentArguments {
 
 export const previewCommand: Command<Options> = {
   usage:
-    'npm run preview -- --data DIR --out FILE.png\n\nDraws some training pictures as they are tested (left) and as they are trained on in the first passes.',
+    'npx ortune preview --data DIR --out FILE.png\n\nDraws some training pictures as they are tested (left) and as they are trained on in the first passes.',
   flags: {
     data: { type: 'string', demandOption: true, describe: 'Folder (or CSV file) of the pictures' },
     split: { type: 'string', describe: "as for pretrain; the data set's own by default" },
@@ -47,15 +46,7 @@ export const previewCommand: Command<Options> = {
     const { train, classes, root } = await openDataset(data, { seed, ...(split !== undefined && { split }) });
     await checkSheet(out, root);
     const chosen = [...new Random(seed, 'preview').permutation(train.length).subarray(0, pictures)];
-    const columns = await squares(train, chosen, { augmentation, passes, imageSize, seed });
-    const sheet = await drawContactSheet({
-      columns: ['as tested', ...Array.from({ length: passes }, (_, pass) => `pass ${pass}`)],
-      rows: chosen.map((index, row) => ({
-        label: classes[train[index]!.label]!,
-        squares: columns.map((column) => column[row]!),
-      })),
-      imageSize,
-    });
+    const sheet = await drawPreview({ train, classes }, { augmentation, chosen, passes, imageSize, seed });
     await writeFiles(dirname(resolve(out)), { [out]: sheet });
     for (const index of chosen) console.log(`${classes[train[index]!.label]}: ${train[index]!.file}`);
     console.log(`Wrote ${out}.`);
@@ -66,34 +57,4 @@ export const previewCommand: Command<Options> = {
 async function checkSheet(out: string, root: string): Promise<void> {
   if (extname(out).toLowerCase() === '.png' && !(await liesWithin(out, root))) return;
   throw new OrtuneError('OUTPUT', `--out ${out}: expected a .png file outside ${root}.`);
-}
-
-/** By column, then row: as tested, then each pass. */
-async function squares(
-  train: readonly Sample[],
-  chosen: readonly number[],
-  options: { augmentation: Augmentation; passes: number; imageSize: number; seed: number },
-): Promise<Uint8Array[][]> {
-  const { augmentation, passes, imageSize, seed } = options;
-  await using cache = new DecodedCache();
-  const columns = [
-    await Promise.all(
-      chosen.map((index) => readSquare(train[index]!, { cache, transform: imageTransform(imageSize) })),
-    ),
-  ];
-  const stride = imageSize * imageSize * 3;
-  for (let pass = 0; pass < passes; pass++) {
-    const images = new Uint8Array(chosen.length * stride);
-    for (const [place, index] of chosen.entries()) {
-      const training = { augmentation, draw: { seed, pass, index } };
-      images.set(
-        await readSquare(train[index]!, { cache, transform: imageTransform(imageSize), training }),
-        place * stride,
-      );
-    }
-    const mix = drawMix(augmentation, { seed, pass, batch: 0 }, imageSize);
-    if (mix) mixImages(images, imageSize, mix);
-    columns.push(chosen.map((_, place) => images.subarray(place * stride, (place + 1) * stride)));
-  }
-  return columns;
 }

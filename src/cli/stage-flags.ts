@@ -1,11 +1,14 @@
 import type { AugmentationOptions } from '../augment/index.ts';
 import { OrtuneError } from '../errors.ts';
+import type { StageName } from '../recipes/check-settings.ts';
 import { loadRecipe, type Recipe } from '../recipes/index.ts';
+import type { stageSchemas } from '../recipes/schema.ts';
 import { parseBatchNorm } from '../training/batch-norm.ts';
-import type { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
 import { sideOf } from '../training/test-size.ts';
 import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
+import { settingFlag } from './setting-flag.ts';
 
 /** How a run is told of. */
 export const REPORT_FLAGS = {
@@ -28,7 +31,11 @@ export function outputOf({ quiet, json }: Partial<ReportArguments>): 'text' | 'j
  * The flags that both stages have. Their values are left open, and the stage's own defaults only told: what is not given is
  * a recipe's, or the library's default.
  */
-export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_DEFAULTS) {
+export function stageFlags(stage: StageName) {
+  const defaults = stage === 'pretrain' ? PRETRAIN_DEFAULTS : FINETUNE_DEFAULTS;
+  // Both stages have these; their default for `testFlip` is no.
+  const setting = (name: keyof typeof stageSchemas.pretrain.shape & keyof typeof stageSchemas.finetune.shape) =>
+    settingFlag(stage, name, { ...defaults, testFlip: undefined });
   return {
     data: {
       type: 'string',
@@ -41,21 +48,9 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
         "tutorial, official, train+valid, ratio:0.8, ratio:0.7/0.15/0.15 (train/valid/test) or fold:1/5; the data set's own by default",
     },
     recipe: { type: 'string', describe: 'tutorial, recommended or a YAML file; flags go before what it says' },
-    passes: {
-      type: 'number',
-      defaultDescription: String(defaults.passes),
-      describe: 'Times that each training picture is seen',
-    },
-    'batch-size': {
-      type: 'number',
-      defaultDescription: String(defaults.batchSize),
-      describe: 'Pictures of one step',
-    },
-    lr: {
-      type: 'number',
-      defaultDescription: String(defaults.learningRate),
-      describe: "Learning rate, at the schedule's peak",
-    },
+    passes: setting('passes'),
+    'batch-size': setting('batchSize'),
+    lr: setting('learningRate'),
     schedule: {
       choices: ['constant', 'cosine', 'one-cycle'] as const,
       defaultDescription: defaults.schedule.kind,
@@ -69,11 +64,7 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
       describe:
         "BatchNorm: live (the batch's own statistics), affine (running ones; scale and offset train) or frozen; by pattern: 'bn5*=live' '*=frozen'",
     },
-    'label-smoothing': {
-      type: 'number',
-      defaultDescription: String(defaults.labelSmoothing),
-      describe: 'Share of each label that is spread over the classes',
-    },
+    'label-smoothing': setting('labelSmoothing'),
     augment: {
       type: 'boolean',
       defaultDescription: String(defaults.augment),
@@ -85,22 +76,14 @@ export function stageFlags(defaults: typeof PRETRAIN_DEFAULTS | typeof FINETUNE_
       describe: "Side of the test's square: pixels, or a share of the network's, as 125%; the network's by default",
     },
     'test-resize': { type: 'string', describe: 'Short side that it is cut from; 256/224 of it by default' },
-    'test-flip': { type: 'boolean', describe: 'Test by the mean over a picture and its mirror image' },
+    'test-flip': setting('testFlip'),
     test: {
       choices: ['each', 'end', 'never'] as const,
       defaultDescription: 'each',
       describe: 'When to test: after each pass, the result alone, or not at all',
     },
-    watch: {
-      choices: ['test', 'valid'] as const,
-      defaultDescription: defaults.watch,
-      describe: 'Part that passes are tested on and compared by; the result is tested on the test part in any case',
-    },
-    keep: {
-      choices: ['last', 'best'] as const,
-      defaultDescription: defaults.keep,
-      describe: 'Pass that the result is: the last, or the one that tested best',
-    },
+    watch: setting('watch'),
+    keep: setting('keep'),
     patience: { type: 'number', describe: 'Stop after so many passes in a row without a better test' },
     'on-bad-image': {
       choices: ['stop', 'skip'] as const,

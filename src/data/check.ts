@@ -5,6 +5,7 @@ import { findDefect } from './image.ts';
 import { createLimiter, DECODERS } from './limiter.ts';
 import { readSample } from './sample.ts';
 
+/** A picture that cannot be decoded, and why. */
 export interface BadImage {
   readonly file: string;
   readonly reason: string;

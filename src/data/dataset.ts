@@ -14,6 +14,7 @@ import { chooseSplit } from './split.ts';
 
 export type { Sample } from './sample.ts';
 
+/** Pictures with their classes, in the parts of a split. */
 export interface Dataset {
   /** Absolute path of the folder, or the archive, that holds the pictures. */
   readonly root: string;
@@ -32,6 +33,7 @@ export interface Dataset {
   readonly warnings: readonly string[];
 }
 
+/** How a data set is opened and split. */
 export interface OpenOptions {
   /** See `openDataset`; the data set's own by default. */
   readonly split?: string;

@@ -38,11 +38,35 @@ export interface Crop {
  * Decodes a picture to the square that the network is tested on, from the centre.
  *
  * @param source path or bytes of a picture
+ * @param options `name`: what errors call it; `seconds`: how long it may take, without end by default
  * @returns RGB, [imageSize, imageSize, 3]
  * @throws OrtuneError `IMAGE_UNREADABLE` naming the file
  */
-export function decodeCentre(source: string | Uint8Array, transform: ImageTransform): Promise<Uint8Array> {
-  return decodeCrop(source, transform, undefined);
+export function decodeCentre(
+  source: string | Uint8Array,
+  transform: ImageTransform,
+  options: { name?: string; seconds?: number } = {},
+): Promise<Uint8Array> {
+  return decodeCrop(source, transform, undefined, options.name, options.seconds);
+}
+
+/** A rectangle in an upright picture, as shares of its width and height: 0 is the left (top) edge, 1 the right (bottom). */
+export interface Region {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The part that `decodeCentre` keeps of an upright picture of this size. */
+export function centreRegion(size: Size, { imageSize, resizeSize }: ImageTransform): Region {
+  const { width, height } = scaledSize(size, { shortSide: resizeSize, enlarge: true });
+  return {
+    x: offset(width - imageSize, undefined) / width,
+    y: offset(height - imageSize, undefined) / height,
+    width: imageSize / width,
+    height: imageSize / height,
+  };
 }
 
 /** As `decodeCentre`, with the square cut out where `crop` says; `name` is what errors call a picture given by its bytes. */
@@ -51,6 +75,7 @@ export function decodeCrop(
   { imageSize, resizeSize }: ImageTransform,
   crop: Crop | undefined,
   name = nameOf(source),
+  seconds = 0,
 ): Promise<Uint8Array> {
   return naming(name, async () => {
     const image = await open(source);
@@ -65,7 +90,8 @@ export function decodeCrop(
       width: imageSize,
       height: imageSize,
     });
-    return pixels(crop?.flip ? square.flop() : square);
+    // 0 is no limit to sharp.
+    return pixels((crop?.flip ? square.flop() : square).timeout({ seconds }));
   });
 }
 

@@ -3,7 +3,8 @@ export { type BadImage, badImagesError, checkImages, withoutBadImages } from './
 export { type Dataset, type OpenOptions, openDataset } from './dataset.ts';
 export { type CacheUse, DecodedCache } from './decoded-cache.ts';
 export { IMAGE_EXTENSIONS } from './folder.ts';
-export { decodeCentre, type ImageTransform, imageTransform } from './image.ts';
+export { centreRegion, decodeCentre, type ImageTransform, imageTransform, type Region, unreadable } from './image.ts';
+export { createLimiter, DECODERS } from './limiter.ts';
 export { mirrorImages } from './mirror.ts';
 export { nameOf } from './picture-name.ts';
 export { type ByteRange, readSample, type Sample } from './sample.ts';

@@ -9,6 +9,7 @@ import { readManifest, record } from './manifest.ts';
 import { type DownloadSource, SOURCES, type SourceFile } from './sources.ts';
 import { unpack } from './unpack.ts';
 
+/** Where files go, and who is told. */
 export interface DownloadOptions extends Pick<FetchOptions, 'backoffMs' | 'idleMs'> {
   /** Folder that the files go to; the source's own by default. */
   readonly to?: string;
@@ -22,7 +23,7 @@ export interface DownloadOptions extends Pick<FetchOptions, 'backoffMs' | 'idleM
  * Fetches a data set or pretrained weights. What is there already, put by hand or by an earlier call, is checked and
  * kept; what is begun is continued. Checksums go into `downloads.json` beside the files.
  *
- * @param source one of {@link SOURCES} by name, or one of your own
+ * @param source one of `SOURCES` by name, or one of your own
  * @returns the folder
  * @throws OrtuneError `OPTION` for an unknown name; `DOWNLOAD_UNREACHABLE`, `DOWNLOAD_REFUSED`, `DOWNLOAD_CHECKSUM`, which
  *   tell what to fetch by hand; `DOWNLOAD_EXISTS` for another file in the place of one; `ARCHIVE_UNSAFE`,

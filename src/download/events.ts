@@ -11,4 +11,5 @@ export type DownloadEvent =
   | { type: 'done'; file: string; bytes: number; present: boolean; verified: boolean; sha256: string }
   | { type: 'unpacked'; folder: string; entries: number; present: boolean };
 
+/** Told what happens in a download. */
 export type EmitDownload = (event: DownloadEvent) => void;

@@ -1,12 +1,14 @@
-/** What `npm run download` knows: public addresses, where their files belong, and the checksums that are published. */
+/** What `npx ortune download` knows: public addresses, where their files belong, and the checksums that are published. */
 import { join } from 'node:path';
 
+/** What a file is checked by. */
 export interface Checksum {
   readonly algorithm: 'md5' | 'sha256';
   /** Lower-case hex digits; the first ones where no more are published. */
   readonly digest: string;
 }
 
+/** A file of a source. */
 export interface SourceFile {
   readonly url: string;
   /** Name within the folder. */
@@ -24,6 +26,7 @@ export interface SourceFile {
   };
 }
 
+/** Something public that can be fetched. */
 export interface DownloadSource {
   readonly name: string;
   readonly title: string;

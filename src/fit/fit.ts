@@ -6,8 +6,8 @@ import {
   RESNET_DEFAULTS,
   type ResNetOptions,
 } from '../../onnx/index.ts';
-import { checkData, type DataReport } from '../check-data/index.ts';
-import { type BadImage, badImagesError } from '../data/index.ts';
+import { badImagesOf, checkData, type DataReport } from '../check-data/index.ts';
+import { badImagesError } from '../data/index.ts';
 import { loadRecipe, type Recipe } from '../recipes/index.ts';
 import type { CudaOptions } from '../runtime/index.ts';
 import { chooseDevice, type DeviceChoice } from '../training/device.ts';
@@ -20,6 +20,7 @@ import { writeFiles } from '../write-files.ts';
 import { chooseImageSize, choosePasses, networkOf } from './choose.ts';
 import { fetchWeights } from './weights.ts';
 
+/** What `fit` takes; all but the data has a default. */
 export interface FitOptions extends RunOptions {
   /** Folder or CSV file of the data set. */
   readonly data: string;
@@ -120,13 +121,19 @@ async function fitWithin(options: Omit<FitOptions, keyof RunOptions>, context: R
     ...(threads !== undefined && { threads }),
     ...(kernels && { kernels }),
   };
-  const checked = { ...context, badImages };
+  const checked = { ...context, dataReport: report };
   emit({ type: 'phase', phase: 'pretrain', text: '3. Stage one: a new head on the pretrained network' });
-  await trainHead({ ...recipe.pretrain, ...common, weights, graph, out: head }, checked);
+  const stageOne = await trainHead({ ...recipe.pretrain, ...common, weights, graph, out: head }, checked);
 
   const passes = settings.passes ?? choosePasses(chosen.device, train);
   emit({ type: 'phase', phase: 'finetune', text: `4. Stage two: the whole network, ${passes} passes` });
   const result = await trainWhole({ ...recipe.finetune, ...common, passes, from: head, out: served }, checked);
+  const [before, after] = [stageOne.evaluation?.top1, result.evaluation?.top1];
+  if (typeof before === 'number' && typeof after === 'number' && after < before) {
+    const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+    const text = `stage two ended at ${share(after)}, below the ${share(before)} of stage one: more passes would help (--passes).`;
+    emit({ type: 'note', text });
+  }
   return { ...result, dataReport: report };
 }
 
@@ -139,9 +146,6 @@ async function shapeOf(weights: string): Promise<ReturnType<typeof networkOf>> {
     await file.close();
   }
 }
-
-const badImagesOf = ({ problems }: DataReport): BadImage[] =>
-  problems.flatMap(({ code, path, message }) => (code === 'IMAGE_UNREADABLE' ? [{ file: path, reason: message }] : []));
 
 const shortSideOf = ({ width, height }: DataReport): number | undefined =>
   width && height && Math.min(width.median, height.median);

@@ -1,7 +1,7 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { GraphBuilder, int, tensor } from '../../onnx/graph.ts';
 import { encodeModel } from '../../onnx/index.ts';
 import { OPSET } from '../../onnx/model.ts';
+import { InferenceSession, Tensor } from '../inference/onnxruntime-node.ts';
 
 /**
  * The two matrix products of a linear classifier, by onnxruntime-node: some fifty times as fast as loops in JavaScript.

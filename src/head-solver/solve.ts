@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { OrtuneError } from '../errors.ts';
 import { workerEntry } from '../inference/typescript-worker.ts';
+import { locateServing } from '../runtime/locate.ts';
 
 /** Features of a frozen backbone with their labels, from which the head is found. */
 export interface HeadProblem {
@@ -83,6 +84,7 @@ export async function solveHead({ signal, onProgress, ...problem }: SolveOptions
   checkProblem(problem);
   signal?.throwIfAborted();
   const stop = new Int32Array(new SharedArrayBuffer(4));
+  locateServing(); // Where it is missing, the thread would end without saying what to do.
   const worker = new Worker(workerEntry(import.meta.url, './worker'), {
     workerData: { problem, stop } satisfies SolveSetup,
   });

@@ -5,6 +5,7 @@ import { OrtuneError } from '../errors.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
 import { Classifier } from './classifier.ts';
 
+/** Which model is evaluated on which pictures. */
 export interface EvaluateOptions {
   /** Folder that `finetune` wrote, or its `.onnx` file. */
   readonly model: string;
@@ -21,10 +22,12 @@ export interface EvaluateOptions {
   /** Pictures computed at a time. Default 32. */
   readonly batchSize?: number;
   readonly threads?: number;
+  /** Told how many pictures are done. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
+/** A part of a split. */
 export type DataPart = 'train' | 'valid' | 'test';
 
 /** What was evaluated, and how it did: `metrics.json`. */
@@ -66,9 +69,12 @@ export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluatio
   onProgress?.(done, samples.length);
   const pictures = { ...classifier.transform, batchSize, seed: 0, pass: 0, augment: false, shuffle: false };
   for await (const { images, labels, indices, size } of batches(samples, { ...pictures, ...(signal && { signal }) })) {
-    const scores = await classifier.probabilities(images, size);
+    const { probabilities: scores } = await classifier.infer(images, size);
     if (flip) {
-      const other = await classifier.probabilities(mirrorImages(images, classifier.transform.imageSize), size);
+      const { probabilities: other } = await classifier.infer(
+        mirrorImages(images, classifier.transform.imageSize),
+        size,
+      );
       for (let place = 0; place < scores.length; place++) scores[place] = (scores[place]! + other[place]!) / 2;
     }
     const names = Array.from(indices, (index) => nameOf(dataset, samples[index]!));
@@ -85,6 +91,19 @@ export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluatio
  */
 async function ownPartition(model: string, data: string): Promise<{ split?: string; seed?: number }> {
   const folder = (await stat(model).catch(() => undefined))?.isDirectory() ? model : dirname(model);
+  const { split, seed } = await trainedOn(folder, data);
+  return { ...(split !== undefined && { split }), ...(seed !== undefined && { seed }) };
+}
+
+/**
+ * What the `run.json` of a model's folder says that it was trained on.
+ *
+ * @param data the question is about this data alone, where given
+ */
+export async function trainedOn(
+  folder: string,
+  data?: string,
+): Promise<{ root?: string | undefined; split?: string | undefined; seed?: number | undefined }> {
   const text = await readFile(join(folder, 'run.json'), 'utf8').catch(() => '{}');
   let run: { dataset?: { root?: unknown; split?: unknown; seed?: unknown }; options?: { seed?: unknown } };
   try {
@@ -93,8 +112,13 @@ async function ownPartition(model: string, data: string): Promise<{ split?: stri
     return {};
   }
   const { root, split, seed = run.options?.seed } = run.dataset ?? {};
-  if (root !== resolve(data) && root !== dirname(resolve(data))) return {};
-  return { ...(typeof split === 'string' && { split }), ...(typeof seed === 'number' && { seed }) };
+  if (typeof root !== 'string') return {};
+  if (data !== undefined && root !== resolve(data) && root !== dirname(resolve(data))) return {};
+  return {
+    root,
+    split: typeof split === 'string' ? split : undefined,
+    seed: typeof seed === 'number' ? seed : undefined,
+  };
 }
 
 function checkClasses({ classes }: Dataset, expected: readonly string[], { data, model }: EvaluateOptions): void {

@@ -1,4 +1,13 @@
-export { Classifier, type ClassProbability } from './classifier.ts';
+export { type ActivationMap, Classifier, type ClassifierOutput, type ClassProbability } from './classifier.ts';
 export { type DataPart, type EvaluateOptions, evaluate, type ModelEvaluation } from './evaluate.ts';
 export { classifierMetadata, parseClassNames, withClassifierMetadata } from './metadata.ts';
+export {
+  type ModelCard,
+  modelCard,
+  readModelCard,
+  type StoredPrecision,
+  type TestFigures,
+  testFigures,
+  withModelCard,
+} from './model-card.ts';
 export { InferenceWorker } from './worker-session.ts';

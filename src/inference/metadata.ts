@@ -26,7 +26,7 @@ export function classifierMetadata(metadata: ReadonlyMap<string, string>, file: 
   if (missing.length > 0) {
     throw new OrtuneError(
       'MODEL_INVALID',
-      `${file}: expected a model written by npm run finetune, but its metadata lack ${missing.join(', ')}`,
+      `${file}: expected a model written by npx ortune finetune, but its metadata lack ${missing.join(', ')}`,
     );
   }
   const side = (key: string): number => {

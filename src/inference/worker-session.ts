@@ -1,22 +1,31 @@
 import { Worker } from 'node:worker_threads';
 import { OrtuneError } from '../errors.ts';
 import type { Tensor } from '../runtime/index.ts';
+import { locateServing } from '../runtime/locate.ts';
 import { workerEntry } from './typescript-worker.ts';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
+/** Names of the outputs that are wanted; all of them where it is left out. */
+export type Fetches = readonly string[] | undefined;
 
 /** What the worker is asked: to run the model, by running number, or to end. */
-export type WorkerRequest = { readonly id: number; readonly feeds: Feeds } | 'end';
+export type WorkerRequest = { readonly id: number; readonly feeds: Feeds; readonly fetches: Fetches } | 'end';
 export type WorkerReply =
   | { readonly ready: ModelInfo }
   | { readonly failed: string }
   | { readonly id: number; readonly outputs: Feeds }
   | { readonly id: number; readonly failed: string };
 
+export interface TensorShape {
+  readonly name: string;
+  readonly dims: readonly (number | string)[];
+}
+
 /** What a model says about itself. */
 export interface ModelInfo {
   readonly metadata: ReadonlyMap<string, string>;
-  readonly inputs: readonly { readonly name: string; readonly dims: readonly (number | string)[] }[];
+  readonly inputs: readonly TensorShape[];
+  readonly outputs: readonly TensorShape[];
 }
 
 /** A model's file, or its bytes in pieces, as `encodeModelChunks` gives them: the worker puts them together. */
@@ -48,8 +57,14 @@ export class InferenceWorker {
     this.#ended = new Promise((resolve) => worker.once('exit', resolve));
   }
 
+  /** Whether it can be asked: not after `dispose`, nor when its thread has failed. */
+  get ready(): boolean {
+    return this.#closed === undefined;
+  }
+
   /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
   static async create(model: ModelSource, options: { threads?: number | undefined } = {}): Promise<InferenceWorker> {
+    locateServing(); // Where it is missing, the thread would end without saying what to do.
     const worker = new Worker(workerEntry(import.meta.url, './worker'), {
       workerData: { model, threads: options.threads } satisfies WorkerSetup,
     });
@@ -67,13 +82,14 @@ export class InferenceWorker {
   /**
    * Runs the model once. Several calls may be under way; they are answered in order.
    *
+   * @param fetches names of the outputs that are wanted: the others are not copied; all by default
    * @throws OrtuneError `MODEL_RUN` with onnxruntime-node's reason, `MODEL_CLOSED`
    */
-  run(feeds: Feeds): Promise<Feeds> {
+  run(feeds: Feeds, fetches?: Fetches): Promise<Feeds> {
     if (this.#closed) return Promise.reject(this.#closed);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#worker.postMessage({ id, feeds } satisfies WorkerRequest);
+      this.#worker.postMessage({ id, feeds, fetches } satisfies WorkerRequest);
       this.#waiting.set(id, { resolve, reject });
     });
   }

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { decodeModel } from '../../onnx/index.ts';
 import type { Tensor } from '../runtime/index.ts';
-import type { Feeds, WorkerReply, WorkerRequest, WorkerSetup } from './worker-session.ts';
+import { InferenceSession, Tensor as OrtTensor } from './onnxruntime-node.ts';
+import type { Feeds, Fetches, TensorShape, WorkerReply, WorkerRequest, WorkerSetup } from './worker-session.ts';
 
 const { model, threads } = workerData as WorkerSetup;
 const port = parentPort as NonNullable<typeof parentPort>;
@@ -20,7 +20,7 @@ try {
     ...(threads && { intraOpNumThreads: threads }),
   });
   let ending = false;
-  const run = async (id: number, feeds: Feeds) => {
+  const run = async (id: number, feeds: Feeds, fetches: Fetches) => {
     // Between two runs, messages get in: after a request to end nothing is begun.
     await nextTurn();
     if (ending) return;
@@ -29,6 +29,7 @@ try {
         Object.fromEntries(
           Object.entries(feeds).map(([name, { type, dims, data }]) => [name, new OrtTensor(type, data, dims)]),
         ),
+        fetches ?? session.outputNames,
       );
       const plain: Feeds = Object.fromEntries(
         Object.entries(outputs).map(([name, { type, dims, data }]) => [name, { type, dims, data } as Tensor]),
@@ -41,9 +42,10 @@ try {
   let lane: Promise<unknown> = Promise.resolve();
   port.on('message', (request: WorkerRequest) => {
     if (request === 'end') ending = true;
-    lane = lane.then(() => (request === 'end' ? process.exit() : run(request.id, request.feeds)));
+    lane = lane.then(() => (request === 'end' ? process.exit() : run(request.id, request.feeds, request.fetches)));
   });
-  answer({ ready: { metadata, inputs: graph.inputs.map(({ name, dims }) => ({ name, dims })) } });
+  const shapes = (values: readonly TensorShape[]) => values.map(({ name, dims }) => ({ name, dims }));
+  answer({ ready: { metadata, inputs: shapes(graph.inputs), outputs: shapes(graph.outputs) } });
 } catch (error) {
   answer({ failed: message(error) });
 }

@@ -40,9 +40,11 @@ export function parameterNames(graph: GraphMessage): Set<string> {
   const names = new Set<string>();
   const data = new Set<string>();
   const nodes = [...allNodes(graph)];
-  // In mixed precision a weight is cast where it is read.
+  // Weights that are stored in another type are turned into floats where they are read.
   const casts = new Map(
-    nodes.filter(({ opType }) => opType === 'Cast').map(({ input, output }) => [output?.[0], input?.[0]]),
+    nodes
+      .filter(({ opType }) => opType === 'Cast' || opType === 'DequantizeLinear')
+      .map(({ input, output }) => [output?.[0], input?.[0]]),
   );
   for (const { opType, input = [] } of nodes) {
     const places = PARAMETER_INPUTS[opType ?? ''];

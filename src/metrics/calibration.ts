@@ -9,6 +9,7 @@ export interface CalibrationBin {
   readonly accuracy: number | null;
 }
 
+/** How far probabilities are from the shares that are right. */
 export interface CalibrationResult {
   /** Mean over pictures of |accuracy - confidence| of their bin, 0 to 1; `null` without pictures. */
   readonly error: number | null;

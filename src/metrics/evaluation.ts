@@ -24,6 +24,7 @@ export interface TopLoss {
   readonly cost: number;
 }
 
+/** A class that was taken for another. */
 export interface Confusion {
   readonly label: string;
   readonly predicted: string;
@@ -57,6 +58,7 @@ export interface EvaluationResult {
   readonly topLosses: readonly TopLoss[];
 }
 
+/** How much of the worst is kept. */
 export interface EvaluationOptions {
   /** Pairs and pictures to list. Default 20. */
   readonly listed?: number;
@@ -125,6 +127,7 @@ export class Evaluation {
     this.#topLosses = this.#topLosses.sort((left, right) => right.cost - left.cost).slice(0, this.#listed);
   }
 
+  /** All figures of what was added. */
   result(): EvaluationResult {
     const classes = classResults(this.#classes, this.#confusion, this.#support);
     const share = (count: number) => (this.#pictures > 0 ? count / this.#pictures : null);

@@ -26,8 +26,8 @@ export const text = () =>
 
 /** Names or patterns such as `bn5*`, as the network's parameters have them. */
 export const pattern = () => {
-  const error = 'a name of letters, digits, _ and ., with * for any of them';
-  return z.string({ error }).regex(/^[\w.*]{1,100}$/, { error });
+  const error = 'a name of letters, digits, _ and ., with * for any of them and ? for one';
+  return z.string({ error }).regex(/^[\w.*?]{1,100}$/, { error });
 };
 
 export const list = <Item extends z.ZodType>(item: Item, expected: string, least = 0) =>

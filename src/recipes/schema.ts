@@ -108,20 +108,24 @@ const augment = z
 const stage = {
   passes: whole({ from: 1 }).exactOptional().describe('Times that each training picture is seen'),
   batchSize: whole({ from: 1 }).exactOptional().describe('Pictures of one step'),
-  learningRate: number({ above: 0 }).exactOptional().describe('Of the head, at the peak of the schedule'),
+  learningRate: number({ above: 0 }).exactOptional().describe("Learning rate of the head, at the schedule's peak"),
   schedule: shape.exactOptional().describe('How the rate moves over the run'),
   batchNorm: batchNorm.exactOptional(),
-  labelSmoothing: number({ from: 0, below: 1 }).exactOptional().describe('Share of a label spread over the classes'),
+  labelSmoothing: number({ from: 0, below: 1 })
+    .exactOptional()
+    .describe('Share of each label that is spread over the classes'),
   augment: augment.exactOptional(),
   shuffle: flag().exactOptional().describe('A new random order in each pass; else that of the data set'),
   test: z
     .union([flag(), choice('end')], { error: 'true, false, or end' })
     .exactOptional()
     .describe('Whether each pass is followed by a test; end: only the result is tested'),
-  watch: choice('test', 'valid').exactOptional().describe('Part that passes are tested on and compared by'),
+  watch: choice('test', 'valid')
+    .exactOptional()
+    .describe('Part that passes are tested on and compared by; the result is tested on the test part in any case'),
   testSize: side().exactOptional().describe("Side of the test's square"),
   testResize: side().exactOptional().describe('Length of the short side that it is cut from'),
-  testFlip: flag().exactOptional().describe('Tests by the mean over a picture and its mirror image'),
+  testFlip: flag().exactOptional().describe('Test by the mean over a picture and its mirror image'),
   testMean: choice('pictures', 'batches')
     .exactOptional()
     .describe('`batches` also gives the mean over batches, however small the last'),
@@ -129,63 +133,82 @@ const stage = {
     patience: whole({ from: 1 }).describe('Passes in a row without a gain'),
     minimumGain: number({ from: 0 }).exactOptional().describe('What counts as one'),
   }).exactOptional(),
-  keep: choice('last', 'best').exactOptional().describe('Whose pass the result is'),
+  keep: choice('last', 'best')
+    .exactOptional()
+    .describe('Pass that the result is: the last, or the one that tested best'),
   metric: choice('top1', 'meanPerClass', 'cost').exactOptional().describe('By which passes are compared'),
 };
 
-const weightDecay = number({ from: 0 }).exactOptional().describe('Of weights, never of BatchNorm or bias');
+const weightDecay = number({ from: 0 })
+  .exactOptional()
+  .describe('Pull of weights towards zero (adamw, sgd); BatchNorm and bias are left alone');
 
 const pretrain = section({
   ...stage,
-  optimizer: choice('adam', 'lbfgs').exactOptional().describe('lbfgs solves for the head on features at hand'),
-  allowMissing: list(pattern(), 'a list of patterns').exactOptional().describe('Parameters that the weights may lack'),
-  savePaddle: flag().exactOptional().describe('Also writes a file for each variable, as PaddlePaddle does'),
+  optimizer: choice('adam', 'lbfgs')
+    .exactOptional()
+    .describe('lbfgs solves for the best head on the frozen features, its regularisation chosen on pictures held out'),
+  allowMissing: list(pattern(), 'a list of patterns')
+    .exactOptional()
+    .describe("Parameters that the weights may lack, such as 'res5*'"),
+  savePaddle: flag().exactOptional().describe('Also write a file for each variable, as PaddlePaddle does'),
 });
 
 const finetune = section({
   ...stage,
   train: list(pattern(), "a list of patterns, such as ['fc_*', 'res5*']", 1)
     .exactOptional()
-    .describe('What is trained'),
-  optimizer: choice('adam', 'adamw', 'sgd').exactOptional(),
+    .describe("What is trained, by name: 'fc_*' 'res5*' 'bn5*'"),
+  optimizer: choice('adam', 'adamw', 'sgd').exactOptional().describe('How the parameters follow their gradients'),
   weightDecay,
-  momentum: number({ from: 0, below: 1 }).exactOptional().describe('Of sgd'),
+  momentum: number({ from: 0, below: 1 }).exactOptional().describe("SGD's momentum"),
   nesterov: flag().exactOptional().describe("Nesterov's form of it"),
-  clipNorm: number({ from: 0 }).exactOptional().describe('Largest norm of the gradient; 0: none'),
+  clipNorm: number({ from: 0 }).exactOptional().describe('Largest norm of a gradient; 0: none'),
   accumulate: whole({ from: 1 }).exactOptional().describe('Batches of one update'),
-  classWeights: choice('none', 'balanced').exactOptional().describe('Whether rare classes count more'),
-  backboneRate: number({ from: 0 }).exactOptional().describe('Factor on the rate of all but the head'),
-  layerDecay: number({ above: 0, to: 1 }).exactOptional().describe('Factor on the rate from a block to the one before'),
-  precision: choice('fp32', 'fp16').exactOptional().describe('fp16: convolutions in half precision'),
+  classWeights: choice('none', 'balanced')
+    .exactOptional()
+    .describe('balanced: each class counts the same in the loss, however few its pictures'),
+  backboneRate: number({ from: 0 }).exactOptional().describe('Factor on the learning rate of all but the head'),
+  layerDecay: number({ above: 0, to: 1 })
+    .exactOptional()
+    .describe('Factor on the learning rate from each block to the one before it'),
+  precision: choice('fp32', 'fp16', 'bf16')
+    .exactOptional()
+    .describe('fp16: convolutions in half precision, on a GPU; bf16: bfloat16 between the layers, on the CPU'),
   ema: section({
     decay: number({ from: 0, below: 1 }).describe('Share of the average that an update keeps'),
     warmUp: flag().exactOptional().describe('Whether the decay grows to that'),
   }).exactOptional(),
 });
 
+/** The settings of each stage. */
+export const stageSchemas = { pretrain, finetune } as const;
+
+export const networkSchema = section({
+  depth: z
+    .literal([18, 34, 50, 101, 152], { error: 'one of 18, 34, 50, 101, 152' })
+    .exactOptional()
+    .describe('Weighted layers'),
+  width: number({ above: 0 }).exactOptional().describe('Factor on the channels of the four stages'),
+  strideIn: choice('3x3', '1x1')
+    .exactOptional()
+    .describe('Convolution that halves the map: 3x3 is torchvision, 1x1 Caffe and MSRA'),
+  imageSize: whole({ from: 32 })
+    .multipleOf(32, { error: 'a multiple of 32' })
+    .exactOptional()
+    .describe('Side of the input in pixels, a multiple of 32'),
+  inputNorm: choice(...(Object.keys(INPUT_NORMALISATIONS) as [keyof typeof INPUT_NORMALISATIONS]))
+    .exactOptional()
+    .describe('Pixels as the pretrained weights expect them'),
+  dropout: number({ from: 0, below: 1 })
+    .exactOptional()
+    .describe('Share of the features that the head does without in each training step'),
+});
+
 export const recipeSchema = section({
   name: text().exactOptional().describe("How it is called; the file's name by default"),
   description: text().exactOptional(),
-  network: section({
-    depth: z
-      .literal([18, 34, 50, 101, 152], { error: 'one of 18, 34, 50, 101, 152' })
-      .exactOptional()
-      .describe('Weighted layers'),
-    width: number({ above: 0 }).exactOptional().describe('Factor on the channels'),
-    strideIn: choice('3x3', '1x1').exactOptional().describe('Convolution that halves the map'),
-    imageSize: whole({ from: 32 })
-      .multipleOf(32, { error: 'a multiple of 32' })
-      .exactOptional()
-      .describe('Side of the training crop, in pixels'),
-    inputNorm: choice(...(Object.keys(INPUT_NORMALISATIONS) as [keyof typeof INPUT_NORMALISATIONS]))
-      .exactOptional()
-      .describe('Pixels as the pretrained weights expect them'),
-    dropout: number({ from: 0, below: 1 })
-      .exactOptional()
-      .describe('Share of features the head does without in a step'),
-  })
-    .exactOptional()
-    .describe('What npm run build-graph builds'),
+  network: networkSchema.exactOptional().describe('What npx ortune build-graph builds'),
   split: text().exactOptional().describe("tutorial, official, ratio:R ...; the data set's own by default"),
   pretrain: pretrain.exactOptional().describe('Stage one: the head'),
   finetune: finetune.exactOptional().describe('Stage two: the network, or parts of it'),

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { formatReport as formatDataReport } from '../check-data/index.ts';
+import { formatExport } from '../export/format.ts';
 import type { TrainingEvent } from '../training/index.ts';
 import { formatReport } from '../weights/index.ts';
 
@@ -65,6 +66,8 @@ export function linesOf(event: TrainingEvent, { verbose = false, loadedFrom }: L
           ? `Stopped in pass ${event.pass}, as asked`
           : `Stopped after pass ${event.pass}: none was better than pass ${event.best}`,
       ];
+    case 'exported':
+      return [formatExport(event.record)];
     case 'saved':
       return [`Saved: ${event.folder} (${event.seconds.toFixed(1)} s)`];
     case 'start':

@@ -60,14 +60,23 @@ export class StageProgress {
     }
   }
 
-  /** `cost 0.512, 91.2 % right | 13.1 img/s, waits 0.3 %`; tests' time is in what is left, not in the rate. */
-  figures(now = performance.now()): { readonly text: string; readonly left: string } {
-    const elapsed = now - this.#passBegan;
-    const rate = (1000 * this.#done) / Math.max(elapsed, 1);
-    const waits = this.#waitMs / Math.max(elapsed, 1);
-    const left = this.done > 0 ? ((now - this.#began) * (this.total - this.done)) / this.done : undefined;
+  /** Tests' time is in what is left, which is in milliseconds, not in the rate. */
+  numbers(now = performance.now()) {
+    const elapsed = Math.max(now - this.#passBegan, 1);
     return {
-      text: `cost ${(this.#cost ?? 0).toFixed(3)}, ${percent(this.#accuracy)} | ${rate.toFixed(rate < 100 ? 1 : 0)} img/s, waits ${percent(waits)}`,
+      cost: this.#cost,
+      accuracy: this.#accuracy,
+      picturesPerSecond: (1000 * this.#done) / elapsed,
+      dataWait: this.#waitMs / elapsed,
+      left: this.done > 0 ? ((now - this.#began) * (this.total - this.done)) / this.done : undefined,
+    };
+  }
+
+  /** `cost 0.512, 91.2 % right | 13.1 img/s, waits 0.3 %`. */
+  figures(now = performance.now()): { readonly text: string; readonly left: string } {
+    const { cost = 0, accuracy, picturesPerSecond: rate, dataWait, left } = this.numbers(now);
+    return {
+      text: `cost ${cost.toFixed(3)}, ${percent(accuracy)} | ${rate.toFixed(rate < 100 ? 1 : 0)} img/s, waits ${percent(dataWait)}`,
       left: left === undefined ? '-' : duration(left),
     };
   }

@@ -6,6 +6,7 @@ import { duration, StageProgress } from './stage-progress.ts';
 
 const TASKS = {
   archive: 'Reading the archive',
+  calibrate: 'Taking ranges',
   check: 'Checking pictures',
   download: 'Fetching',
   duplicates: 'Comparing pictures',

@@ -1,7 +1,9 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { findAddon } from '#setup/find.mjs';
+import { home } from '#setup/paths.mjs';
+import { loadSolutions, withSolutions } from '#setup/remedies.mjs';
 import { OrtuneError } from '../errors.ts';
+import { setupNeeded } from './locate.ts';
 import type { NativeTensor, TensorType } from './tensor.ts';
 
 /** What `native/` exports. Promises reject, and calls throw, with messages of the form `CODE: text`. */
@@ -87,29 +89,28 @@ export interface NativeSession {
   dispose(): Promise<void>;
 }
 
-const ADDON_FILE = fileURLToPath(new URL('../../native/ortune.node', import.meta.url));
-
 /**
- * The addon that `npm run setup` built. Node keeps it after the first call.
+ * The addon: the one that `npx ortune setup` built, else the one of the platform's package. Node keeps it after the first call.
  *
- * @throws OrtuneError `SETUP_NEEDED` when it was not built, `ADDON_NOT_LOADED` when it does not load here
+ * @throws OrtuneError `SETUP_NEEDED` when there is none, `ADDON_NOT_LOADED` when it does not load here
  */
-export function loadAddon(file: string = ADDON_FILE): Addon {
-  if (!existsSync(file)) {
-    throw new OrtuneError('SETUP_NEEDED', `the native addon is not built (no ${file}); run \`npm run setup\``);
-  }
+export function loadAddon(find: () => string | undefined = findAddon): Addon {
+  const file = find();
+  if (file === undefined) throw setupNeeded(`the native addon is not built (no ortune.node in ${home})`);
   try {
     return createRequire(import.meta.url)(file) as Addon;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new OrtuneError(
       'ADDON_NOT_LOADED',
-      [
+      withSolutions(
         `cannot load the native addon on ${process.platform}-${process.arch}, Node ${process.version}: ${reason}`,
-        'Possible solutions:',
-        `- It was built on another machine, or for other system libraries: delete ${file}, then run \`npm run setup\``,
-        '- See what else this machine lacks: `npm run doctor`',
-      ].join('\n'),
+        [
+          ...loadSolutions(reason),
+          `If it was built on another machine, or for other system libraries: rm ${file}, then npx ortune setup`,
+          'See what else this machine lacks: npx ortune doctor',
+        ],
+      ),
       { cause },
     );
   }

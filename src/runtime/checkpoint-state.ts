@@ -9,7 +9,7 @@ import { fromNative, type Tensor, type TensorType, toNative } from './tensor.ts'
  * the state's own. All throw `DISPOSED` after `dispose()`.
  */
 export class CheckpointState {
-  /** For `TrainingSession`. */
+  /** For `TrainingSession`. @internal */
   readonly native: NativeCheckpoint;
 
   private constructor(native: NativeCheckpoint) {
@@ -49,6 +49,7 @@ export class CheckpointState {
     return callNative(() => this.native.updateParameter(name, toNative(`parameter '${name}'`, tensor)));
   }
 
+  /** Element type and dimensions of a parameter. */
   parameterInfo(name: string): Promise<{ type: TensorType; dims: readonly number[] }> {
     return callNative(() => this.native.parameterInfo(name));
   }
@@ -71,6 +72,7 @@ export class CheckpointState {
     return callNative(() => this.native.dispose());
   }
 
+  /** As `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

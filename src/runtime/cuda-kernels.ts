@@ -20,7 +20,7 @@ export function locateCudaProvider({ libraryPath, variant }: LocatedLibrary = lo
   throw new OrtuneError(
     'CUDA_KERNELS',
     `expected the CUDA provider's library beside the training library in use (${variant}), but there is no ${file}. ` +
-      `npm run setup -- --cuda fetches the GPU build, on a machine without a GPU too; or give the path of another build's ${PROVIDER} after --cuda.`,
+      `npx ortune setup --cuda fetches the GPU build, on a machine without a GPU too; or give the path of another build's ${PROVIDER} after --cuda.`,
   );
 }
 

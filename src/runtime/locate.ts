@@ -1,17 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { findServing } from '#setup/find.mjs';
+import { runtimeFolder, servingVersion } from '#setup/paths.mjs';
+import { type Machine, platformProblem, thisMachine, withSolutions } from '#setup/remedies.mjs';
 import { OrtuneError } from '../errors.ts';
 
-/** The library that `npm run setup` has put in place. */
+/** The library that `npx ortune setup` has put in place. */
 export interface LocatedLibrary {
   /** Absolute path of the shared library. */
   readonly libraryPath: string;
   /** Which build it is: `linux-x86_64`, `linux-x86_64-gpu`, ..., or `custom` for a user's own. */
   readonly variant: string;
 }
-
-const RUNTIME_FOLDER = fileURLToPath(new URL('../../native/runtime/', import.meta.url));
 
 /**
  * Reads `current.json` of the runtime folder, which setup writes:
@@ -21,24 +21,24 @@ const RUNTIME_FOLDER = fileURLToPath(new URL('../../native/runtime/', import.met
  * @throws OrtuneError `SETUP_NEEDED` when setup has not run, or has run with another `ORTUNE_ORT_LIBRARY`
  */
 export function locateLibrary(
-  folder: string = RUNTIME_FOLDER,
+  folder: string = runtimeFolder,
   wanted: string | undefined = process.env['ORTUNE_ORT_LIBRARY'],
 ): LocatedLibrary {
   const file = resolve(folder, 'current.json');
   if (!existsSync(file)) {
-    throw new OrtuneError('SETUP_NEEDED', `the training library is not set up (no ${file}); run \`npm run setup\``);
+    throw setupNeeded(`the training library is not set up (no ${file})`);
   }
   const { library, variant, source } = readCurrent(file);
   if (wanted && (source === 'maven' || resolve(source) !== resolve(wanted))) {
     const using = source === 'maven' ? 'the library that setup fetched' : source;
     throw new OrtuneError(
       'SETUP_NEEDED',
-      `ORTUNE_ORT_LIBRARY is ${wanted}, but ${using} is set up; run \`npm run setup\` with ORTUNE_ORT_LIBRARY set`,
+      `ORTUNE_ORT_LIBRARY is ${wanted}, but ${using} is set up; run \`npx ortune setup\` with ORTUNE_ORT_LIBRARY set`,
     );
   }
   const libraryPath = resolve(folder, library);
   if (!existsSync(libraryPath)) {
-    throw new OrtuneError('SETUP_NEEDED', `${file} names ${libraryPath}, which is not there; run \`npm run setup\``);
+    throw setupNeeded(`${file} names ${libraryPath}, which is not there`);
   }
   return { libraryPath, variant };
 }
@@ -52,7 +52,7 @@ export function locateLibrary(
  * @throws OrtuneError `SETUP_NEEDED` when `current.json` is damaged
  */
 export function locateKernels(
-  folder: string = RUNTIME_FOLDER,
+  folder: string = runtimeFolder,
   wanted: string | undefined = process.env['ORTUNE_ONEDNN'],
 ): string | undefined {
   const file = resolve(folder, 'current.json');
@@ -61,6 +61,32 @@ export function locateKernels(
   if (kernels === undefined) return undefined;
   const path = resolve(folder, kernels);
   return existsSync(path) ? path : undefined;
+}
+
+/**
+ * What is missing until `npx ortune setup` has run, with that command; where setup cannot help, what can.
+ *
+ * @param missing what was expected, and where
+ */
+export function setupNeeded(missing: string, machine: Machine = thisMachine()): OrtuneError {
+  return new OrtuneError('SETUP_NEEDED', `${missing}; ${platformProblem(machine) ?? 'run `npx ortune setup`'}`);
+}
+
+/**
+ * onnxruntime-node's main module: the one that the project has installed, else the one that setup has.
+ *
+ * @throws OrtuneError `SETUP_NEEDED` where there is none
+ */
+export function locateServing(find: () => string | undefined = findServing): string {
+  const file = find();
+  if (file !== undefined) return file;
+  throw new OrtuneError(
+    'SETUP_NEEDED',
+    withSolutions('onnxruntime-node is not installed, which runs finished models.', [
+      'Let ortune install it, outside of your project: npx ortune setup',
+      `Install it into your project: npm install --ignore-scripts onnxruntime-node@${servingVersion}`,
+    ]),
+  );
 }
 
 interface Current {
@@ -75,13 +101,13 @@ function readCurrent(file: string): Current {
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new OrtuneError('SETUP_NEEDED', `cannot read ${file}; run \`npm run setup\` to write it anew`, { cause });
+    throw new OrtuneError('SETUP_NEEDED', `cannot read ${file}; run \`npx ortune setup\` to write it anew`, { cause });
   }
   const { library, variant, source, kernels } = (value ?? {}) as Record<string, unknown>;
   if (typeof library !== 'string' || typeof variant !== 'string' || typeof source !== 'string') {
     throw new OrtuneError(
       'SETUP_NEEDED',
-      `${file} lacks library, variant or source; run \`npm run setup\` to write it anew`,
+      `${file} lacks library, variant or source; run \`npx ortune setup\` to write it anew`,
     );
   }
   const named = typeof kernels === 'object' && kernels !== null && 'library' in kernels ? kernels.library : undefined;

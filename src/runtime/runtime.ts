@@ -1,3 +1,4 @@
+import { loadSolutions, withSolutions } from '#setup/remedies.mjs';
 import { OrtuneError } from '../errors.ts';
 import { type Addon, asOrtuneError, type CudaMemory, callNative, type KernelLibrary, loadAddon } from './addon.ts';
 import { locateKernels, locateLibrary } from './locate.ts';
@@ -17,9 +18,9 @@ export class Runtime {
   readonly providers: readonly string[];
   /** Operators of the domain `ortune` that sessions on the CPU have; none where the library takes no custom operators. */
   readonly customOperators: readonly string[];
-  /** oneDNN, which the convolutions among these operators need; `undefined` where there is none (see `npm run doctor`). */
+  /** oneDNN, which the convolutions among these operators need; `undefined` where there is none (see `npx ortune doctor`). */
   readonly kernels: KernelLibrary | undefined;
-  /** The addon, for the other classes of this folder. */
+  /** The addon, for the other classes of this folder. @internal */
   readonly addon: Addon;
 
   static #loaded: Runtime | undefined;
@@ -39,7 +40,7 @@ export class Runtime {
   /**
    * Loads a library, or returns the one that is loaded.
    *
-   * @param libraryPath a library of one's own; without it, the loaded one, else the one that `npm run setup` put in place
+   * @param libraryPath a library of one's own; without it, the loaded one, else the one that `npx ortune setup` put in place
    * @throws OrtuneError `SETUP_NEEDED`, `ADDON_NOT_LOADED`, `RUNTIME_NOT_LOADED` (no usable library), or
    *   `RUNTIME_ALREADY_LOADED` (this process uses another one)
    */
@@ -51,7 +52,10 @@ export class Runtime {
       Runtime.#loaded ??= runtime;
       return Runtime.#loaded;
     } catch (error) {
-      throw asOrtuneError(error);
+      const failure = asOrtuneError(error);
+      const solutions = failure.code === 'RUNTIME_NOT_LOADED' ? loadSolutions(failure.message) : [];
+      if (solutions.length === 0) throw failure;
+      throw new OrtuneError(failure.code, withSolutions(failure.message, solutions), { cause: error });
     }
   }
 

@@ -4,6 +4,7 @@ import { type SessionOptions, toNativeOptions } from './options.ts';
 import { Runtime } from './runtime.ts';
 import { fromNative, type NativeTensor, type Tensor, toNative } from './tensor.ts';
 
+/** What a session is made of: a state, and the models of its artifacts. */
 export interface TrainingSessionSource {
   readonly checkpointState: CheckpointState;
   /** Paths for all models, or bytes (which are copied) for all. */
@@ -133,6 +134,7 @@ export class TrainingSession {
     return callNative(() => this.#native.dispose());
   }
 
+  /** As `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

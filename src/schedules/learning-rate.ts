@@ -18,6 +18,7 @@ export type ScheduleShape =
       readonly finalDivFactor?: number;
     };
 
+/** A shape with its warm-up. */
 export type ScheduleOptions = ScheduleShape & {
   /** Share of the run in which the factor rises linearly to where the schedule proper, on the rest, begins. */
   readonly warmUp?: number;

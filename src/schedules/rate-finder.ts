@@ -22,6 +22,7 @@ export interface RatePoint {
   readonly smoothed: number;
 }
 
+/** Learning rates that a search suggests. */
 export interface RateSuggestion {
   /** Where the smoothed loss falls fastest against the logarithm of the rate. */
   readonly steepest: number;

@@ -1,3 +1,4 @@
+/** Running averages of the parameters. */
 export interface AverageOptions {
   /** Share of the average that an update keeps, e.g. 0.999: it then spans about the last thousand updates. */
   readonly decay: number;

@@ -1,5 +1,6 @@
 import type { DataReport } from '../check-data/index.ts';
 import type { BadImage, Dataset } from '../data/index.ts';
+import type { ExportRecord } from '../export/index.ts';
 import type { KernelLibrary } from '../runtime/index.ts';
 import type { MappingReport } from '../weights/index.ts';
 
@@ -36,7 +37,16 @@ export type TrainingEvent =
     }
   | {
       readonly type: 'progress';
-      readonly task: 'archive' | 'check' | 'download' | 'duplicates' | 'features' | 'rates' | 'train' | 'test';
+      readonly task:
+        | 'archive'
+        | 'calibrate'
+        | 'check'
+        | 'download'
+        | 'duplicates'
+        | 'features'
+        | 'rates'
+        | 'train'
+        | 'test';
       /** Counted from 0; absent where there are no passes. */
       readonly pass?: number;
       readonly done: number;
@@ -81,6 +91,8 @@ export type TrainingEvent =
     }
   /** Training ends before its time: no pass has been better than `best` for as long as one was waited for, or it was asked to. */
   | { readonly type: 'stopped'; readonly pass: number; readonly best?: number }
+  /** A model in a smaller form has been written. */
+  | { readonly type: 'exported'; readonly record: ExportRecord }
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
 
 /** The parts of `fit`. */
@@ -99,4 +111,5 @@ export interface StepRecord {
   readonly accuracy: number;
 }
 
+/** Told of what happens in a run. */
 export type Emit = (event: TrainingEvent) => void;

@@ -10,6 +10,7 @@ export interface FindRateOptions extends FinetuneOptions {
   readonly steps?: number;
 }
 
+/** What a search for a learning rate found. */
 export interface FoundRate {
   readonly suggestion: RateSuggestion;
   /** The range test as an SVG picture. */

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeModelChunks, extract, PROBABILITIES, withActivationMaps, withInitializers } from '../../onnx/index.ts';
+import type { DataReport } from '../check-data/index.ts';
 import { modelCard, withClassifierMetadata, withModelCard } from '../inference/index.ts';
+import { writeReport } from '../report-html/index.ts';
 import { withFinalTest } from './final-test.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
@@ -40,7 +42,7 @@ export async function trainWhole(
   const weightOf = weights && ((label: number) => weights[label] ?? 0);
   const write = async (folder: string, result: PassesResult) => {
     await checkOutputFolder(folder, data);
-    await writeResult(folder, result, stage, started);
+    await writeResult(folder, result, stage, { started, dataReport: context.dataReport });
   };
   const passes = { ...settings, ...context, weightOf, classes: dataset.classes, save: write };
   const values = () => trainedValues(training.state, plan, moved);
@@ -63,7 +65,7 @@ async function writeResult(
   out: string,
   result: PassesResult,
   { settings, network, evaluated, dataset, splitSeed, testTransform, device, training }: StageTwo,
-  started: Date,
+  { started, dataReport }: { started: Date; dataReport: DataReport | undefined },
 ): Promise<void> {
   requireFiniteValues(result.values);
   const trained = withActivationMaps(extract(withInitializers(evaluated, result.values), [], [PROBABILITIES]));
@@ -82,5 +84,6 @@ async function writeResult(
       ...result,
       started,
     });
+    await writeReport(folder, { dataset, ...(dataReport && { checkFindings: dataReport }) });
   });
 }

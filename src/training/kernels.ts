@@ -1,4 +1,4 @@
-import type { Kernels, Optimizer, TrainingPlan } from '../../onnx/index.ts';
+import type { Kernels, Optimizer, Precision, TrainingPlan } from '../../onnx/index.ts';
 import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import { OrtuneError } from '../errors.ts';
 import { type KernelLibrary, Runtime } from '../runtime/index.ts';
@@ -44,7 +44,7 @@ export function chooseKernels(
   if (!library || !Object.keys(LAYER_MAPS).every((name) => offered.has(name))) {
     return choice === undefined
       ? { ...STOCK_KERNELS, kernels: 'native' }
-      : refuse('a setup without oneDNN (see npm run doctor)');
+      : refuse('a setup without oneDNN (see npx ortune doctor)');
   }
   if (choice === undefined && !WIDE.test(library.instructionSet)) return { ...STOCK_KERNELS, kernels: 'native' };
   return { kernels: 'native', layers: 'native', library };
@@ -55,6 +55,21 @@ function refuse(received: string): never {
     'OPTION',
     `--kernels native: expected the CPU, a library with custom operators and oneDNN, received ${received}. Leave the flag out.`,
   );
+}
+
+/** @throws OrtuneError `OPTION` for a precision that the chosen device and kernels do not train in */
+export function checkPrecision(precision: Precision, { device, reason }: Device, { layers }: ChosenKernels): void {
+  if (precision === 'fp16' && device === 'cpu') {
+    throw new OrtuneError(
+      'OPTION',
+      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${reason}).`,
+    );
+  }
+  if (precision === 'bf16' && layers !== 'native') {
+    const received =
+      device === 'cuda' ? `a GPU (${reason}); add --device cpu` : "ONNX Runtime's kernels, which lack it";
+    throw new OrtuneError('OPTION', `--precision bf16: expected native kernels on the CPU, received ${received}.`);
+  }
 }
 
 /** Whether training by a plan has an update by a kernel of the addon's: ONNX Runtime's own optimizer has none. */

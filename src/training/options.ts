@@ -1,5 +1,6 @@
 import { type AugmentationOptions, checkAugmentation } from '../augment/index.ts';
 import { OrtuneError } from '../errors.ts';
+import { checkSettings, type StageName } from '../recipes/check-settings.ts';
 import { type CudaOptions, findInvalidCuda } from '../runtime/index.ts';
 import { type ScheduleOptions, schedule } from '../schedules/index.ts';
 import { checkThreads } from '../threads.ts';
@@ -48,7 +49,7 @@ export interface StageOptions extends Partial<PassSettings>, TestSizes, RunOptio
 export interface PretrainOptions extends StageOptions {
   /** File or folder of pretrained weights, or `'none'` for the graph's own seeded values. */
   readonly weights: string;
-  /** Network to train, as `npm run build-graph` writes it. */
+  /** Network to train, as `npx ortune build-graph` writes it. */
   readonly graph?: string;
   /** Patterns of parameters that the weights may lack. */
   readonly allowMissing?: readonly string[];
@@ -113,52 +114,43 @@ export const FINETUNE_DEFAULTS = {
 } as const;
 
 /** Checks the numbers that a user may set. @throws OrtuneError `OPTION` */
-export function checkStageOptions(options: {
-  passes: number;
-  batchSize: number;
-  batchNorm: BatchNormChoice;
-  learningRate: number;
-  seed: number;
-  device: DeviceChoice;
-  cuda?: CudaOptions;
-  threads?: number;
-  schedule: ScheduleOptions;
-  augment: boolean | AugmentationOptions;
-  test: boolean | 'end';
-  watch: 'test' | 'valid';
-  keep: 'last' | 'best';
-  earlyStopping?: { readonly patience: number };
-  testSize?: Side;
-  testResize?: Side;
-}): void {
+export function checkStageOptions(
+  stage: StageName,
+  options: {
+    batchSize: number;
+    batchNorm: BatchNormChoice;
+    seed: number;
+    device: DeviceChoice;
+    cuda?: CudaOptions;
+    threads?: number;
+    schedule: ScheduleOptions;
+    augment: boolean | AugmentationOptions;
+    test: boolean | 'end';
+    watch: 'test' | 'valid';
+    keep: 'last' | 'best';
+    earlyStopping?: { readonly patience: number };
+    testSize?: Side;
+    testResize?: Side;
+  },
+): void {
+  checkSettings(stage, options);
   const fail = (name: string, expected: string, received: unknown): never => {
     throw new OrtuneError('OPTION', `${name}: expected ${expected}, received ${String(received)}`);
   };
-  const whole = (name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER) => {
-    if (Number.isSafeInteger(value) && value >= least && value <= most) return;
-    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} up` : `from ${least} to ${most}`;
-    fail(name, `a whole number ${range}`, value);
-  };
-  whole('passes', options.passes, 1);
-  whole('batch-size', options.batchSize, 1);
   const { batchNorm } = options;
   const live = typeof batchNorm === 'string' ? batchNorm === 'live' : Object.values(batchNorm).includes('live');
   if (live && options.batchSize === 1) {
     fail('batch-size', 'at least 2 with live BatchNorm, as one picture has no variance (or --bn frozen)', 1);
   }
-  whole('seed', options.seed, 0);
+  if (!Number.isSafeInteger(options.seed) || options.seed < 0) fail('seed', 'a whole number from 0 up', options.seed);
   checkCuda(options, fail);
   checkThreads(options.threads);
-  if (!(options.learningRate > 0 && options.learningRate < Number.POSITIVE_INFINITY)) {
-    fail('lr', 'a number above 0', options.learningRate);
-  }
   schedule(options.schedule);
   if (typeof options.augment === 'object') checkAugmentation(options.augment);
   const { test, watch, keep, earlyStopping } = options;
   if (test !== true && (keep === 'best' || watch === 'valid' || earlyStopping)) {
     fail('test', 'a test after each pass, by which passes are compared', test === 'end' ? 'end' : 'never');
   }
-  if (earlyStopping) whole('patience', earlyStopping.patience, 1);
   checkTestSizes(options);
 }
 

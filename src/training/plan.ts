@@ -4,12 +4,14 @@ import {
   HEAD_PARAMETERS,
   type Model,
   type Optimizer,
+  type Precision,
   parametersOf,
   type TrainingPlan,
   wholeNetwork,
 } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { globToRegExp } from '../glob.ts';
+import { checkSettings } from '../recipes/check-settings.ts';
 import type { AverageOptions } from '../schedules/index.ts';
 import { type BatchNormChoice, batchNormModes } from './batch-norm.ts';
 
@@ -35,8 +37,8 @@ export interface PlanSettings {
   readonly backboneRate: number;
   /** Factor on the learning rate from each layer to the one before it: of the head, the residual blocks, the stem. */
   readonly layerDecay: number;
-  /** `fp16`: convolutions in half precision; on CUDA only. */
-  readonly precision: 'fp32' | 'fp16';
+  /** `fp16`: convolutions in half precision, on CUDA only. `bf16`: bfloat16 maps, with native kernels on the CPU only. */
+  readonly precision: Precision;
   /** Keeps running averages of the parameters, which are tested and become the result. */
   readonly ema?: AverageOptions | undefined;
 }
@@ -60,7 +62,7 @@ export function planOf(
   settings: PlanSettings,
   { labels, softLabels }: PlanContext,
 ): TrainingPlan<Optimizer> {
-  check(settings);
+  checkSettings('finetune', settings);
   const modes = batchNormModes(model, settings.batchNorm);
   const whole = wholeNetwork(model, (node) => modes.get(node) ?? 'frozen', chooseOptimizer(model, settings));
   const trainable = new Set(settings.train.flatMap((pattern) => select(whole.trainable, pattern)));
@@ -121,31 +123,4 @@ function rates(model: Model, backboneRate: number, layerDecay: number): (paramet
     if (heads.has(name)) return 1;
     return backboneRate * layerDecay ** (layers.length - layers.indexOf(layerOf(name)));
   };
-}
-
-/** @throws OrtuneError `OPTION` */
-export function checkLabelSmoothing(share: number): void {
-  if (share >= 0 && share < 1) return;
-  throw new OrtuneError('OPTION', `label-smoothing: expected a number from 0 to below 1, received ${share}`);
-}
-
-function check(settings: PlanSettings): void {
-  const fail = (option: string, expected: string, received: number): never => {
-    throw new OrtuneError('OPTION', `${option}: expected ${expected}, received ${received}`);
-  };
-  const within = (option: string, value: number, below: number, expected: string) => {
-    if (!(value >= 0 && value < below)) fail(option, expected, value);
-  };
-  within('weight-decay', settings.weightDecay, Number.POSITIVE_INFINITY, 'a number from 0 up');
-  within('momentum', settings.momentum, 1, 'a number from 0 to below 1');
-  within('clip-norm', settings.clipNorm, Number.POSITIVE_INFINITY, 'a number from 0 up');
-  checkLabelSmoothing(settings.labelSmoothing);
-  if (settings.ema) within('ema', settings.ema.decay, 1, 'a number from 0 to below 1');
-  within('backbone-rate', settings.backboneRate, Number.POSITIVE_INFINITY, 'a number from 0 up');
-  if (!(settings.layerDecay > 0 && settings.layerDecay <= 1)) {
-    fail('layer-decay', 'a number above 0 and at most 1', settings.layerDecay);
-  }
-  if (!Number.isSafeInteger(settings.accumulate) || settings.accumulate < 1) {
-    fail('accumulate', 'a whole number from 1 up', settings.accumulate);
-  }
 }

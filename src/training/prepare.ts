@@ -1,13 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { decodeModel, type Model, networkOf, type ResNetOptions } from '../../onnx/index.ts';
-import {
-  type BadImage,
-  badImagesError,
-  checkImages,
-  type Dataset,
-  openDataset,
-  withoutBadImages,
-} from '../data/index.ts';
+import { badImagesOf, type DataReport } from '../check-data/index.ts';
+import { badImagesError, checkImages, type Dataset, openDataset, withoutBadImages } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import type { Emit } from './events.ts';
 
@@ -66,7 +60,7 @@ function checkClasses({ classes }: Dataset, expected: number | readonly string[]
     throw new OrtuneError(
       'CLASSES',
       `${data} has ${classes.length} classes, but the network was built for ${count}. ` +
-        `Build one with npm run build-graph -- --classes ${classes.length}, or choose other data.`,
+        `Build one with npx ortune build-graph --classes ${classes.length}, or choose other data.`,
     );
   }
   if (typeof expected === 'number') return;
@@ -75,7 +69,7 @@ function checkClasses({ classes }: Dataset, expected: number | readonly string[]
     throw new OrtuneError(
       'CLASSES',
       `${data}: expected stage one's classes; class ${at} is "${classes[at]}", stage one had "${expected[at]}" there. ` +
-        'Use the data that stage one was trained on, or run npm run pretrain on this.',
+        'Use the data that stage one was trained on, or run npx ortune pretrain on this.',
     );
   }
 }
@@ -93,8 +87,8 @@ export interface CheckOptions {
   readonly onBadImage: 'stop' | 'skip';
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
-  /** The broken ones, where they are known. */
-  readonly badImages?: readonly BadImage[] | undefined;
+  /** Where all pictures have been read through already. */
+  readonly dataReport?: DataReport | undefined;
 }
 
 /**
@@ -106,11 +100,11 @@ export interface CheckOptions {
  */
 export async function checkPictures(
   dataset: Dataset,
-  { onBadImage, emit, signal, badImages }: CheckOptions,
+  { onBadImage, emit, signal, dataReport }: CheckOptions,
 ): Promise<Dataset> {
   const samples = [...dataset.train, ...dataset.valid, ...dataset.test];
   const bad =
-    badImages ??
+    (dataReport && badImagesOf(dataReport)) ??
     (await checkImages(samples, {
       onProgress: (done, total) => emit({ type: 'progress', task: 'check', done, total }),
       ...(signal && { signal }),

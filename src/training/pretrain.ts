@@ -15,6 +15,7 @@ import {
 import { OrtuneError } from '../errors.ts';
 import { withClassifierMetadata } from '../inference/index.ts';
 import type { EvaluationResult } from '../metrics/index.ts';
+import { writeReport } from '../report-html/index.ts';
 import type { CheckpointState } from '../runtime/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
@@ -26,7 +27,6 @@ import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './op
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
 import type { PassesResult, PassResult } from './passes.ts';
 import { mixes } from './picture-source.ts';
-import { checkLabelSmoothing } from './plan.ts';
 import { checkPictures, openData, readNetwork, requireWatched } from './prepare.ts';
 import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { saveRecord } from './save.ts';
@@ -67,14 +67,13 @@ export async function trainHead(
   const started = new Date();
   const { emit, signal } = context;
   const settings = { ...PRETRAIN_DEFAULTS, ...options };
-  checkStageOptions(settings);
+  checkStageOptions('pretrain', settings);
   await checkOutputFolder(settings.out, settings.data);
-  const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npm run build-graph.');
+  const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npx ortune build-graph.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
   const kernels = chooseKernels(settings.kernels, chosen);
   const modes = batchNormModes(initial, settings.batchNorm);
   const liveBatchNorm = anyLive(modes);
-  checkLabelSmoothing(settings.labelSmoothing);
   checkAgainstFeatures(settings, liveBatchNorm);
   const testTransform = testTransformOf(network.imageSize, settings);
   const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });
@@ -108,6 +107,7 @@ export async function trainHead(
         ...trained,
         started,
       });
+      await writeReport(staging, { dataset, ...(context.dataReport && { checkFindings: context.dataReport }) });
     });
   };
   const stage: Stage = {

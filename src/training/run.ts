@@ -1,4 +1,4 @@
-import type { BadImage } from '../data/index.ts';
+import type { DataReport } from '../check-data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import type { Emit, TrainingEvent } from './events.ts';
 
@@ -44,8 +44,8 @@ export interface RunContext {
   readonly emit: Emit;
   readonly signal: AbortSignal | undefined;
   readonly requests: Requests;
-  /** Broken pictures, where all have been read through already. */
-  readonly badImages?: readonly BadImage[];
+  /** What a look at the data found, where all pictures have been read through already. */
+  readonly dataReport?: DataReport;
 }
 
 /** Wishes that a run has not met yet. */

@@ -13,7 +13,7 @@ import { OrtuneError } from '../errors.ts';
 import { parseClassNames } from '../inference/index.ts';
 import type { BatchSource } from './batch-source.ts';
 import { chooseDevice } from './device.ts';
-import { chooseKernels } from './kernels.ts';
+import { checkPrecision, chooseKernels } from './kernels.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { parentOf, RUN_FILE } from './output-folder.ts';
 import { mixes, pictureSource } from './picture-source.ts';
@@ -52,22 +52,17 @@ export interface StageTwo extends AsyncDisposable {
  */
 export async function openStageTwo(
   options: Omit<FinetuneOptions, keyof RunOptions>,
-  { emit, signal, badImages }: Pick<RunContext, 'emit' | 'signal' | 'badImages'>,
+  { emit, signal, dataReport }: Pick<RunContext, 'emit' | 'signal' | 'dataReport'>,
 ): Promise<StageTwo> {
   const settings = settingsOf(options);
-  checkStageOptions(settings);
+  checkStageOptions('finetune', settings);
   const { model, network } = await readNetwork(
     join(settings.from, 'graph.onnx'),
-    'Run npm run pretrain first, or name its folder with --from.',
+    'Run npx ortune pretrain first, or name its folder with --from.',
   );
   const chosen = await chooseDevice(settings.device, settings.cuda);
   const kernels = chooseKernels(settings.kernels, chosen);
-  if (settings.precision === 'fp16' && chosen.device === 'cpu') {
-    throw new OrtuneError(
-      'OPTION',
-      `--precision fp16: expected a GPU, received the CPU, which has no half precision (${chosen.reason}).`,
-    );
-  }
+  checkPrecision(settings.precision, chosen, kernels);
   const labels = await readLabels(join(settings.from, LABELS_FILE));
   // Stage one's own parts, or pictures that it trained on would be tested on.
   const { asked, drawn } = await partitionOf(join(settings.from, RUN_FILE));
@@ -87,7 +82,7 @@ export async function openStageTwo(
   };
   // For its errors: reading the pictures takes a while.
   planFor(found);
-  const dataset = await checkPictures(found, { ...settings, emit, signal, badImages });
+  const dataset = await checkPictures(found, { ...settings, emit, signal, dataReport });
   const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
   const device = sessionDevice(chosen, { ...settings, chosen: kernels, plan, emit });

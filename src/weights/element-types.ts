@@ -3,6 +3,7 @@ import { OrtuneError } from '../errors.ts';
 /** Element types that the formats share, under ONNX's names. */
 export type StoredType = keyof typeof STORED_TYPES;
 
+/** Elements of a tensor, in their own array. */
 export type TensorData =
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>

@@ -13,6 +13,7 @@ export interface ParameterSpec {
   readonly dims: readonly number[];
 }
 
+/** What weights may leave out. */
 export interface LoadOptions {
   /** Parameters that keep their first values whatever the file holds: the head, for a new set of classes. */
   readonly head?: readonly string[];
@@ -34,6 +35,7 @@ export interface MappingReport {
   readonly leftOut: readonly string[];
 }
 
+/** A parameter whose values in the file are of another shape or type. */
 export interface WrongShape {
   readonly name: string;
   readonly source: string;
@@ -43,6 +45,7 @@ export interface WrongShape {
   readonly type: StoredType;
 }
 
+/** Values by name, and what became of every name. */
 export interface LoadedWeights {
   /** float32 values by the network's names, row-major in the network's shapes. */
   readonly values: Map<string, Float32Array>;

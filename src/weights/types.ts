@@ -1,5 +1,6 @@
 import type { StoredType, TensorData } from './element-types.ts';
 
+/** Formats that weights come in. */
 export type WeightFormat = 'paddle-folder' | 'paddle-combined' | 'paddle-state' | 'safetensors' | 'torch' | 'onnx';
 
 /** What a file says about one tensor. */
@@ -26,5 +27,6 @@ export interface WeightFile {
   readonly ignored: readonly string[];
   /** @throws OrtuneError `WEIGHTS_UNKNOWN_TENSOR` for a name that is not in {@link tensors} */
   read(name: string): Promise<WeightTensor>;
+  /** Closes the file. */
   close(): Promise<void>;
 }

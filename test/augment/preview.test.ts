@@ -1,13 +1,10 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { runProcess } from '../cli/command.ts';
+import { runCommand } from '../cli/command.ts';
 import { folderOf, painted } from '../data/fixtures.ts';
 
-const script = fileURLToPath(new URL('../../scripts/preview.ts', import.meta.url));
-const preview = (cwd: string, ...args: string[]) =>
-  runProcess(cwd, [process.execPath, '--import', import.meta.resolve('tsx'), script, ...args]);
+const preview = (cwd: string, ...args: string[]) => runCommand(cwd, 'preview', args);
 
 async function data(): Promise<string> {
   const flat = async (red: number) =>

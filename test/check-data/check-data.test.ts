@@ -2,7 +2,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type CheckEvent, checkData, type DataReport, formatReport } from '../../src/check-data/index.ts';
-import { runProcess } from '../cli/command.ts';
+import { runCommand } from '../cli/command.ts';
 import { flowers, folderOf, painted } from '../data/fixtures.ts';
 import { tgz } from '../data/tgz.ts';
 import { shared } from '../shared.ts';
@@ -214,18 +214,8 @@ describe('checkData', () => {
   });
 });
 
-describe('npm run check-data', () => {
-  const script = join(import.meta.dirname, '../../scripts/check-data.ts');
-  const run = (data: string, ...flags: string[]) =>
-    runProcess(dirname(data), [
-      process.execPath,
-      '--import',
-      import.meta.resolve('tsx'),
-      script,
-      '--data',
-      data,
-      ...flags,
-    ]);
+describe('npx ortune check-data', () => {
+  const run = (data: string, ...flags: string[]) => runCommand(dirname(data), 'check-data', ['--data', data, ...flags]);
 
   test('ends with 0 after warnings and 1 after errors', async () => {
     const root = await pictures({ 'train/a/copy.jpg': await jpeg(1) });

@@ -13,16 +13,19 @@ export type CommandName =
   | 'check-data'
   | 'download'
   | 'evaluate'
+  | 'export'
   | 'finetune'
   | 'inspect'
   | 'predict'
   | 'pretrain'
   | 'preview';
 
-/** What `npm run` starts, without the set-up before it. */
+/** The executable. */
+export const ORTUNE = fileURLToPath(new URL('../../scripts/ortune.mjs', import.meta.url));
+
+/** What `npx ortune` starts. */
 export function commandLine(command: CommandName, args: readonly string[]): string[] {
-  const script = fileURLToPath(new URL(`../../scripts/${command}.ts`, import.meta.url));
-  return [process.execPath, '--import', import.meta.resolve('tsx'), script, ...args];
+  return [process.execPath, ORTUNE, command, ...args];
 }
 
 /**

@@ -1,12 +1,11 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildResNet, encodeModel, extract, PROBABILITIES } from '../../onnx/index.ts';
 import { Classifier, type ModelEvaluation, withClassifierMetadata } from '../../src/inference/index.ts';
-import { runProcess } from './command.ts';
+import { runCommand } from './command.ts';
 
 const CLASSES = ['blue', 'green', 'red'];
 // Other sizes than a training crop of 32 would have: the model's own count.
@@ -18,9 +17,7 @@ const served = withClassifierMetadata(
 
 let folder: string;
 const path = (name: string) => join(folder, name);
-const script = fileURLToPath(new URL('../../scripts/evaluate.ts', import.meta.url));
-const evaluate = (...args: string[]) =>
-  runProcess(folder, [process.execPath, '--import', import.meta.resolve('tsx'), script, ...args]);
+const evaluate = (...args: string[]) => runCommand(folder, 'evaluate', args);
 const figures = async (model: string, ...args: string[]): Promise<ModelEvaluation> =>
   JSON.parse((await evaluate('--model', model, '--data', 'data', '--json', '--threads', '1', ...args)).stdout);
 

@@ -176,7 +176,7 @@ describe('predict', () => {
 
   it('refuses what is not there, or no model of ours', async () => {
     expect(await refusal('predict', 'absent.jpg')).toMatch(/"absent\.jpg" stands for no file/);
-    expect(await refusal('predict', '--model', 'none', 'data')).toMatch(/a fine-tuned model at none.*npm run finetune/);
+    expect(await refusal('predict', '--model', 'none', 'data')).toMatch(/a fine-tuned model at none.*npx ortune finetune/);
     expect(await refusal('predict', '--model', 'graph.onnx', 'data')).toMatch(/graph\.onnx.*lack ortune\.labels/);
     expect(await refusal('predict')).toMatch(/at least one file, folder or pattern/);
     expect(await refusal('predict', '--top', '0', 'data')).toBe(
@@ -204,7 +204,7 @@ describe('a mistake', () => {
   it('is not to ask for help', async () => {
     const { code, stdout, stderr } = await run('finetune', '--help');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/^npm run finetune -- --data DIR\n/);
+    expect(stdout).toMatch(/^npx ortune finetune --data DIR\n/);
     expect(stdout).toMatch(/--passes .*\[number\] \[default: 10\]/);
   });
 

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { badImagesError, checkImages, withoutBadImages } from '../../src/data/check.ts';
 import { openDataset } from '../../src/data/dataset.ts';
-import { type Crop, decodeCentre, decodeCrop, imageTransform } from '../../src/data/image.ts';
+import { type Crop, centreRegion, decodeCentre, decodeCrop, imageTransform } from '../../src/data/image.ts';
 import { shared } from '../shared.ts';
 import { folderOf, painted } from './fixtures.ts';
 
@@ -33,6 +33,28 @@ describe('crop', () => {
     expect(pixel(pixels, 56, 0, 0)).toEqual([22, 4, 50]);
     expect(pixel(pixels, 56, 55, 55)).toEqual([77, 59, 50]);
     expect(pixel(await decodeCentre(await tall, transform), 56, 0, 0)).toEqual([4, 22, 50]);
+  });
+
+  test('the centre, as shares of the sides', () => {
+    expect(centreRegion({ width: 100, height: 64 }, transform)).toEqual({
+      x: 22 / 100,
+      y: 4 / 64,
+      width: 56 / 100,
+      height: 56 / 64,
+    });
+    // Shares of the picture as it was before it was scaled.
+    expect(centreRegion({ width: 400, height: 256 }, transform)).toEqual(
+      centreRegion({ width: 100, height: 64 }, transform),
+    );
+  });
+
+  test('within a time, if one is set', async () => {
+    const huge = { imageSize: 12_000, resizeSize: 12_000 };
+    await expect(decodeCentre(await wide, huge, { name: 'huge', seconds: 1 })).rejects.toMatchObject({
+      code: 'IMAGE_UNREADABLE',
+      message: expect.stringMatching(/^huge cannot be decoded: timeout/),
+    });
+    expect(await decodeCentre(await wide, transform, { seconds: 60 })).toHaveLength(56 * 56 * 3);
   });
 
   test.each<[Crop, number[], number[]]>([

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runProcess, untilPrinted } from '../cli/command.ts';
+import { ORTUNE, runProcess, untilPrinted } from '../cli/command.ts';
 import { sendRanges, serve } from './server.ts';
 
 const body = randomBytes(400_000);
@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('npm run download fetches, says so, and how to go on', async () => {
+test('npx ortune download fetches, says so, and how to go on', async () => {
   await using server = await serve((request, response) => sendRanges(request, response, { body, etag: '"a"' }));
   expect(await runProcess(folder, local(server.url, 'local'))).toEqual({
     code: 0,
@@ -83,12 +83,12 @@ describe('the command itself', () => {
   // Whether or not the machine has a network: no name is resolved.
   const offline =
     'import dns from "node:dns"; dns.lookup = (host, options, done) => done(Object.assign(new Error("getaddrinfo ENOTFOUND " + host), { code: "ENOTFOUND" }));';
-  const script = fileURLToPath(new URL('../../scripts/download.ts', import.meta.url));
   const command = (...words: string[]) => [
-    ...tsx,
+    process.execPath,
     '--import',
     `data:text/javascript,${encodeURIComponent(offline)}`,
-    script,
+    ORTUNE,
+    'download',
     ...words,
   ];
 

@@ -1,4 +1,4 @@
-/** `npm run download` with one source on a loopback server: `tsx command.ts URL-of-the-file MD5 ...the command's words`. */
+/** `npx ortune download` with one source on a loopback server: `tsx command.ts URL-of-the-file MD5 ...the command's words`. */
 import { commandFor } from '../../src/cli/download.ts';
 import { run } from '../../src/cli/run.ts';
 

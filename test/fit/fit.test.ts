@@ -44,6 +44,7 @@ describe('fit', () => {
     const checked = events.filter((event) => event.type === 'progress' && event.task === 'check');
     const { train, valid, test } = dataReport.parts;
     expect(checked).toHaveLength(train + valid + test);
+    expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('What the data check found');
     await using classifier = await Classifier.load(folder);
     expect(classifier.classes).toEqual(classes);
     const again = await evaluate({ model: folder, data: workshop.data, threads: 1 });

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildResNet, encodeModel, extract, type Model, PROBABILITIES } from '../../onnx/index.ts';
+import {
+  ACTIVATION_MAPS,
+  buildResNet,
+  encodeModel,
+  extract,
+  type Model,
+  PROBABILITIES,
+  withActivationMaps,
+} from '../../onnx/index.ts';
 import { Classifier, type ClassProbability, withClassifierMetadata } from '../../src/inference/index.ts';
 
 const CLASSES = ['Lilie', '薔薇', 'pink "primrose"'];
@@ -105,6 +113,39 @@ describe('predictions', () => {
   });
 });
 
+describe('class-activation maps', () => {
+  it('come with each class that is named, where they are asked for', async () => {
+    const network = withActivationMaps(buildResNet({ width: 0.125, classes: 3, imageSize: 96, seed: 3 }));
+    const mapped = withClassifierMetadata(extract(network, [], [PROBABILITIES, ACTIVATION_MAPS]), {
+      classes: CLASSES,
+      transform: { imageSize: 96, resizeSize: 110 },
+    });
+    await writeFile(path('mapped.onnx'), encodeModel(mapped));
+    await using other = await Classifier.load(path('mapped.onnx'), { threads: 1 });
+    expect(other.mapSize).toEqual({ height: 3, width: 3 });
+    const bytes = await picture(60, 40).png().toBuffer();
+    const without = await other.predict(bytes);
+    expect(without.every((one) => !('map' in one))).toBe(true);
+    const predictions = await other.predict(bytes, { maps: true, top: 2 });
+    expect(predictions.map(({ label }) => label)).toEqual(without.slice(0, 2).map(({ label }) => label));
+    // The new head has no bias: a map's mean is the logit, and their difference the logarithm of the ratio.
+    const means = predictions.map(({ map }) => {
+      expect(map).toMatchObject({ height: 3, width: 3 });
+      return (map?.values.reduce((sum, value) => sum + value, 0) as number) / 9;
+    });
+    const [first, second] = predictions;
+    expect(means[0]! - means[1]!).toBeCloseTo(Math.log(first!.probability / second!.probability), 3);
+  });
+
+  it('are refused by a model that gives none, with what to do', async () => {
+    expect(classifier.mapSize).toBeUndefined();
+    await expect(classifier.predict(await picture(60, 40).png().toBuffer(), { maps: true })).rejects.toMatchObject({
+      code: 'MAPS_UNAVAILABLE',
+      message: expect.stringContaining('finetune'),
+    });
+  });
+});
+
 describe('loading', () => {
   it('takes the file itself, too', async () => {
     await using fromFile = await Classifier.load(path('model/model.onnx'));
@@ -115,7 +156,7 @@ describe('loading', () => {
   it('of a folder that is not there, or holds no model, says what to do', async () => {
     await expect(Classifier.load(path('nowhere'))).rejects.toMatchObject({
       code: 'MODEL_NOT_FOUND',
-      message: expect.stringMatching(/nowhere.*npm run finetune.*--model/),
+      message: expect.stringMatching(/nowhere.*npx ortune finetune.*--model/),
     });
     await mkdir(path('bare'));
     await expect(Classifier.load(path('bare'))).rejects.toThrow(path('bare/model.onnx'));

@@ -83,6 +83,15 @@ describe('a run', () => {
     expect((await worker.run(image(1)))[LOGITS]?.dims).toEqual([1, 3]);
   });
 
+  it('gives only the outputs that are wanted', async () => {
+    expect(worker.info.outputs).toEqual([
+      { name: LOGITS, dims: ['batch', 3] },
+      { name: PROBABILITIES, dims: ['batch', 3] },
+    ]);
+    expect(await worker.run(image(1), [LOGITS])).toEqual({ [LOGITS]: (await worker.run(image(1)))[LOGITS] });
+    await expect(worker.run(image(1), ['maps'])).rejects.toMatchObject({ code: 'MODEL_RUN' });
+  });
+
   it('leaves the event loop free', async () => {
     const feeds = image(256);
     const started = performance.now();
@@ -108,7 +117,9 @@ describe('disposal', () => {
     const settled = Promise.allSettled(pending);
     // Let the first begin.
     await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(closing.ready).toBe(true);
     await closing.dispose();
+    expect(closing.ready).toBe(false);
     for (const { status } of (await settled).slice(1)) expect(status).toBe('rejected');
     await expect(pending[1]).rejects.toMatchObject({ code: 'MODEL_CLOSED' });
     await expect(closing.run(image(1))).rejects.toMatchObject({ code: 'MODEL_CLOSED' });

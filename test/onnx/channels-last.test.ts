@@ -19,6 +19,7 @@ import {
   wholeNetwork,
 } from '../../onnx/index.ts';
 import type { Layers } from '../../onnx/layers.ts';
+import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import { oddConvolution, residualBlock, tinyNet, trainedLike } from './tiny-nets.ts';
 
 const thin = (options: Partial<ResNetOptions>) =>
@@ -182,6 +183,50 @@ describe.each(networks)('the training graph of $name', ({ model, convolutions, b
   });
 });
 
+describe.each(networks)('on bfloat16 maps, the training graph of $name', ({ model, convolutions }) => {
+  const plan = { ...wholeNetwork(model, 'live', sgd), layers: 'native' } as const;
+  const [single, half] = [buildArtifacts(model, plan), buildArtifacts(model, { ...plan, precision: 'bf16' })];
+  const graph = decodeModel(half.trainingModel).graph;
+
+  it('has the same nodes, the pixels cast to begin with', () => {
+    const counts = histogram(decodeModel(single.trainingModel).graph);
+    const { Cast, ...others } = histogram(graph);
+    expect(Cast).toBe((counts['Cast'] ?? 0) + 1);
+    expect(counts).toMatchObject(others);
+    expect(others['ortune.Convolution']).toBe(convolutions);
+  });
+
+  it('has every map in bfloat16, and all else in float32', () => {
+    const isHalf = (name: string) => valueInfo(graph, name).type === 'bfloat16';
+    const nodes = graph.nodes.filter(({ domain, op }) => domain === ORTUNE && op in LAYER_MAPS);
+    for (const { op, inputs, outputs } of nodes) {
+      const { inputs: read, outputs: made } = LAYER_MAPS[op]!;
+      const maps = (names: readonly string[], at: readonly number[]) =>
+        names.map(
+          (name, index) => name !== '' && at.includes(index) && !(op.startsWith('MaxPool') && /_places$/.test(name)),
+        );
+      expect(
+        inputs.map((name) => name !== '' && isHalf(name)),
+        op,
+      ).toEqual(maps(inputs, read));
+      expect(
+        outputs.map((name) => name !== '' && isHalf(name)),
+        op,
+      ).toEqual(maps(outputs, made));
+    }
+    const parameters = [...graph.inputs, ...graph.outputs, ...graph.initializers.values()];
+    expect(parameters.filter(({ type }) => type === 'bfloat16')).toEqual([]);
+  });
+
+  it('stands beside the same eval model and checkpoint', () => {
+    expect(Buffer.compare(half.evalModel, single.evalModel)).toBe(0);
+    expect(Buffer.compare(half.checkpoint, single.checkpoint)).toBe(0);
+    const [before, after] = [single, half].map(({ trainingModel }) => decodeModel(trainingModel));
+    expect(after!.graph.inputs).toEqual(before!.graph.inputs);
+    expect(after!.graph.outputs).toEqual(before!.graph.outputs);
+  });
+});
+
 describe('options', () => {
   const [{ model }] = networks;
   const plan = wholeNetwork(model, 'live', sgd);
@@ -196,6 +241,10 @@ describe('options', () => {
     expect(() => buildArtifacts(model, { ...plan, precision: 'fp16', layers: 'native' })).toThrow(
       'native kernels run on the CPU, half precision on CUDA',
     );
+  });
+
+  it('bfloat16 is refused without native layers, which alone take it', () => {
+    expect(() => buildArtifacts(model, { ...plan, precision: 'bf16' })).toThrow('bfloat16 maps are for native layers');
   });
 
   it('layers and the update are chosen apart', () => {
@@ -226,6 +275,25 @@ const turns = (graph: Graph, reader: (node: Node) => boolean) =>
     .map((node) => attribute(node, 'perm'));
 
 describe('a network that is no ResNet', () => {
+  it.each([
+    ['where operators of ONNX Runtime read them and where their gradients are summed', residualBlock],
+    [
+      'about a convolution that the addon has no form for',
+      (layers: Layers, pixels: string) =>
+        layers.convolution(oddConvolution(layers, layers.convolution(pixels, 'a', 4, 3, 1), 'odd', 4), 'b', 4, 3, 1),
+    ],
+  ])('has its bfloat16 maps cast %s', (_what, body) => {
+    const model = tinyNet(body, { channels: 3, height: 8, width: 6 });
+    const plan = { ...wholeNetwork(model, 'live', sgd), layers: 'native', precision: 'bf16' } as const;
+    const { graph } = decodeModel(buildArtifacts(model, plan).trainingModel);
+    const { graph: single } = converted(body);
+    const { Cast, ...others } = histogram(graph);
+    expect(Cast).toBeGreaterThan(2);
+    expect(histogram(single)).toMatchObject(others);
+    const [ops, expected] = [graph, single].map(({ nodes }) => nodes.map(({ op }) => op).filter((op) => op !== 'Cast'));
+    expect(ops).toEqual(expected);
+  });
+
   it('gets its map back in order where a stock operator reads it', () => {
     const { graph, counts } = converted((layers, pixels) => layers.convolution(pixels, 'a', 4, 3, 1));
     expect(turns(graph, ({ op }) => op === 'Flatten')).toEqual([TO_CHANNELS_FIRST]);

@@ -98,7 +98,7 @@ class Lowering {
         this.#builder.add('GlobalAveragePool', [this.#first(x)], this.#builder.value(output));
         break;
       case 'GlobalAveragePoolGradient': {
-        const [height, width] = node.attributes['size']!.value as [number, number];
+        const [, height, width] = this.#builder.value(output).dims as [unknown, number, number];
         const count = this.#builder.constant(`${output}_count`, Float32Array.of(height * width));
         const share = this.#builder.add('Div', [x, count], this.#builder.like(`${output}_share`, x));
         const map = this.#builder.constant(`${output}_map`, BigInt64Array.of(1n, 1n, BigInt(height), BigInt(width)));

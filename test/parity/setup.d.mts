@@ -11,5 +11,11 @@ export interface Environment {
 export const official: Environment;
 /** PyTorch and torchvision. */
 export const pytorch: Environment;
+/** TensorBoard. */
+export const tensorboard: Environment;
+/** ONNX Runtime's wheel, which serves models. */
+export const serving: Environment;
+/** Schemathesis. */
+export const fuzzing: Environment;
 /** Whether `ORTUNE_REQUIRE_PARITY=1` makes the absence of an environment an error. */
 export const required: boolean;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Makes the virtual environments with the packages that the parity tests compare with: the official generator of training
- * artifacts and PaddlePaddle in one, PyTorch and torchvision in the other. Nothing else of ortune uses Python. Run again it
+ * artifacts and PaddlePaddle in one, PyTorch and torchvision, TensorBoard, ONNX Runtime, Schemathesis. Nothing else of ortune uses Python. Run again it
  * does nothing; killed, it starts over next time: the stamp that says "complete" is written last.
  */
 import { spawnSync } from 'node:child_process';
@@ -56,10 +56,19 @@ export const official = environment('.venv', 'requirements.txt', 'official.py');
 /** PyTorch and torchvision, whose numpy is not the generator's. */
 export const pytorch = environment('.venv-torch', 'requirements-torch.txt', 'pytorch.py');
 
+/** TensorBoard. */
+export const tensorboard = environment('.venv-tensorboard', 'requirements-tensorboard.txt', 'event_files.py');
+
+/** ONNX Runtime's wheel, which serves models. */
+export const serving = environment('.venv-serving', 'requirements-serving.txt', 'serving.py');
+
+/** Schemathesis. */
+export const fuzzing = environment('.venv-schemathesis', 'requirements-schemathesis.txt', 'fuzz.py');
+
 /** Whether the absence of an environment is an error. */
 export const required = process.env['ORTUNE_REQUIRE_PARITY'] === '1';
 
-const missing = () => [official, pytorch].filter(({ isReady }) => !isReady());
+const missing = () => [official, pytorch, tensorboard, serving, fuzzing].filter(({ isReady }) => !isReady());
 
 /** An interpreter that all the packages exist for, or why there is none. @returns {{ command: string } | { problem: string }} */
 function findPython() {

@@ -129,7 +129,7 @@ describe('a complaint names file, line, setting, what was expected and what came
     ],
     [
       "finetune:\n  train:\n    - 'fc_*'\n    - 'res 5'\n",
-      'my.yaml:4: finetune.train.1: expected a name of letters, digits, _ and ., with * for any of them; received "res 5"',
+      'my.yaml:4: finetune.train.1: expected a name of letters, digits, _ and ., with * for any of them and ? for one; received "res 5"',
     ],
     [
       'finetune:\n  batchNorm:\n    bn5*: alive\n',

@@ -18,7 +18,7 @@ test.skipIf(!existsSync(library))('the CUDA build trains on the CPU as well', as
   expect(lossOf(await session.trainStep(batch(2)))).toBeGreaterThan(0);
 });
 
-// With `npm run setup -- --cuda`, on a machine without a GPU: what the loader itself says is one of what we say.
+// With `npx ortune setup --cuda`, on a machine without a GPU: what the loader itself says is one of what we say.
 test.skipIf(!existsSync(library) || gaps.length === 0)('the CUDA build says all that it misses here', async () => {
   const loaded = Runtime.load(library);
   const runtime = {

@@ -62,7 +62,7 @@ describe('the kernels of a CUDA provider', () => {
     expect(locateCudaProvider(library)).toBe(file);
     await rm(file);
     expect(() => locateCudaProvider({ ...library, variant: 'linux-x86_64' })).toThrow(
-      /in use \(linux-x86_64\), but there is no .*providers_cuda\.so\. npm run setup -- --cuda fetches the GPU build/,
+      /in use \(linux-x86_64\), but there is no .*providers_cuda\.so\. npx ortune setup --cuda fetches the GPU build/,
     );
   });
 

@@ -45,7 +45,7 @@ describe('CUDA options', () => {
   });
 
   const check = (device: 'auto' | 'cpu' | 'cuda', cuda: CudaOptions) => () =>
-    checkStageOptions({ ...PRETRAIN_DEFAULTS, device, cuda });
+    checkStageOptions('finetune', { ...PRETRAIN_DEFAULTS, device, cuda });
 
   it('of a stage are checked by the names of their flags', () => {
     expect(check('cuda', { deviceId: -1 })).toThrow('cuda-device: expected a whole number from 0 up, received -1');

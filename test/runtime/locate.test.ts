@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { locateKernels, locateLibrary } from '../../src/runtime/index.ts';
+import { locateKernels, locateLibrary, locateServing, setupNeeded } from '../../src/runtime/locate.ts';
 import { failure, temporaryFolder } from './fixture.ts';
 
 function runtimeFolder(current: unknown): string {
@@ -43,7 +43,7 @@ test.each([
   const error = await failure(() => locateLibrary(folder, wanted));
   expect(error).toMatchObject({ code: 'SETUP_NEEDED' });
   expect(error.message).toMatch(message);
-  expect(error.message).toContain('npm run setup');
+  expect(error.message).toContain('npx ortune setup');
 });
 
 describe('oneDNN', () => {
@@ -68,5 +68,22 @@ describe('oneDNN', () => {
     const folder = current === undefined ? temporaryFolder() : runtimeFolder(current);
     expect(locateKernels(folder, undefined)).toBeUndefined();
     if (current !== undefined) expect(locateLibrary(folder, undefined)).toMatchObject({ variant: 'linux-x86_64' });
+  });
+});
+
+describe('where setup cannot help', () => {
+  test('it is not asked for: the platform has no training library', () => {
+    const error = setupNeeded('the native addon is not built', { platform: 'linux', arch: 'x64', libc: 'musl' });
+    expect(error).toMatchObject({ code: 'SETUP_NEEDED' });
+    expect(error.message).toMatch(/not built; there is no training library for musl.*\nPossible solutions:\n/);
+  });
+
+  test('a missing onnxruntime-node is asked for, with the commands', async () => {
+    const error = await failure(() => locateServing(() => undefined));
+    expect(error).toMatchObject({ code: 'SETUP_NEEDED' });
+    expect(error.message).toMatch(
+      /onnxruntime-node is not installed.*npx ortune setup\n.*npm install --ignore-scripts onnx/s,
+    );
+    expect(locateServing()).toMatch(/onnxruntime-node.*\.js$/);
   });
 });

@@ -22,6 +22,6 @@ test.skipIf(!onLinuxX64)('a build without the training API can be looked at, but
   expect(runtime.providers).toContain('CPUExecutionProvider');
   const error = await failure(() => CheckpointState.load(artifacts().checkpoint));
   expect(error).toMatchObject({ code: 'NO_TRAINING_API' });
-  expect(error.message).toMatch(/this ONNX Runtime build has no training API.*libonnxruntime\.so.*npm run setup/);
+  expect(error.message).toMatch(/this ONNX Runtime build has no training API.*libonnxruntime\.so.*npx ortune setup/);
   expect(await failure(() => runtime.setSeed(1))).toMatchObject({ code: 'NO_TRAINING_API' });
 });

@@ -86,12 +86,14 @@ test('training and onnxruntime-node live in one process', async () => {
 
 test('an addon that is missing or does not load comes with remedies', async () => {
   const folder = temporaryFolder();
-  const missing = await failure(() => loadAddon(join(folder, 'ortune.node')));
+  const missing = await failure(() => loadAddon(() => undefined));
   expect(missing).toMatchObject({ code: 'SETUP_NEEDED' });
-  expect(missing.message).toContain('npm run setup');
+  expect(missing.message).toContain('npx ortune setup');
 
   writeFileSync(join(folder, 'broken.node'), 'no addon');
-  const broken = await failure(() => loadAddon(join(folder, 'broken.node')));
+  const broken = await failure(() => loadAddon(() => join(folder, 'broken.node')));
   expect(broken).toMatchObject({ code: 'ADDON_NOT_LOADED' });
-  expect(broken.message).toMatch(/broken\.node.*\nPossible solutions:\n- /s);
+  expect(broken.message).toMatch(
+    /broken\.node.*\nPossible solutions:\n {2}- .*rm .*broken\.node, then npx ortune setup\n/s,
+  );
 });

@@ -109,7 +109,7 @@ describe('which library, and why', () => {
 
   test('a platform without a pinned library is told how to bring one', () => {
     expect(() => choose({ platform: 'darwin-arm64' })).toThrow(
-      /no pinned training library for darwin-arm64 \(there is for linux-x64, linux-arm64\).*ORTUNE_ORT_LIBRARY/,
+      /no pinned training library for darwin-arm64 \(there is for linux-x64, linux-arm64\).*ORTUNE_ORT_LIBRARY/s,
     );
     expect(choose({ platform: 'darwin-arm64', library: '/opt/lib.dylib' }).variant).toBe('custom');
     expect(() => choose({ platform: 'linux-arm64', flag: 'cuda' })).toThrow('no pinned CUDA library for linux-arm64');

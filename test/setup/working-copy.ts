@@ -58,7 +58,7 @@ export interface ScriptOptions {
 
 export function scriptEnvironment({ path = [], library = '', oneDNN = '' }: ScriptOptions): NodeJS.ProcessEnv {
   // An empty PATH would make the system look in its default folders.
-  const variables = { ORTUNE_ORT_LIBRARY: library, ORTUNE_ONEDNN: oneDNN };
+  const variables = { ORTUNE_HOME: '', ORTUNE_ORT_LIBRARY: library, ORTUNE_ONEDNN: oneDNN };
   return { ...process.env, PATH: path.join(':') || '/nowhere', ...variables };
 }
 

@@ -54,7 +54,7 @@ describe('where CUDA lacks something', () => {
       '- NVIDIA driver 580 or newer: libcuda.so.1 not found; install it',
       '- cuDNN 9: libcudnn.so.9 not found; install libcudnn9',
       expect.stringMatching(/^- .*LD_LIBRARY_PATH/),
-      'Use --device cpu, or see npm run doctor.',
+      'Use --device cpu, or see npx ortune doctor.',
     ]);
     expect(found.tried).toEqual([]);
   });
@@ -62,7 +62,7 @@ describe('where CUDA lacks something', () => {
   it('--device cuda names the CPU build and the rest at once', async () => {
     const { message } = await refusal(cpuBuild([CUDNN]));
     expect(message).toMatch(
-      /- the training library in use is the CPU build \(linux-x86_64\); `npm run setup -- --cuda`/,
+      /- the training library in use is the CPU build \(linux-x86_64\); `npx ortune setup --cuda`/,
     );
     expect(message).toMatch(/\n- cuDNN 9: /);
     const arm = await refusal(machine('linux-arm64', ['CPUExecutionProvider']));

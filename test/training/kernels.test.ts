@@ -4,7 +4,7 @@ import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import type { OrtuneError } from '../../src/errors.ts';
 import { Runtime } from '../../src/runtime/index.ts';
 import type { TrainingEvent } from '../../src/training/events.ts';
-import { chooseKernels } from '../../src/training/kernels.ts';
+import { checkPrecision, chooseKernels, STOCK_KERNELS } from '../../src/training/kernels.ts';
 import { openTraining, sessionDevice } from '../../src/training/session.ts';
 
 const CPU = { device: 'cpu', reason: 'as asked' } as const;
@@ -71,6 +71,35 @@ describe('kernels are', () => {
         return caught as OrtuneError;
       }
     })();
+    expect(error).toMatchObject({ code: 'OPTION', message: expect.stringContaining(message) });
+  });
+});
+
+describe('a precision is', () => {
+  const because = (run: () => void) => {
+    try {
+      return run();
+    } catch (caught) {
+      return caught;
+    }
+  };
+  const layers = { kernels: 'native', layers: 'native' } as const;
+
+  it.each([
+    ['fp32', CPU, STOCK_KERNELS],
+    ['fp32', CUDA, STOCK_KERNELS],
+    ['fp16', CUDA, STOCK_KERNELS],
+    ['bf16', CPU, layers],
+  ] as const)('right: %s on %o, %o', (precision, device, kernels) => {
+    expect(because(() => checkPrecision(precision, device, kernels))).toBeUndefined();
+  });
+
+  it.each([
+    ['fp16', CPU, layers, '--precision fp16: expected a GPU, received the CPU'],
+    ['bf16', CPU, STOCK_KERNELS, "--precision bf16: expected native kernels on the CPU, received ONNX Runtime's"],
+    ['bf16', CUDA, STOCK_KERNELS, 'expected native kernels on the CPU, received a GPU (as asked); add --device cpu'],
+  ] as const)('refused: %s on %o, %o', (precision, device, kernels, message) => {
+    const error = because(() => checkPrecision(precision, device, kernels));
     expect(error).toMatchObject({ code: 'OPTION', message: expect.stringContaining(message) });
   });
 });

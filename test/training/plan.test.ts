@@ -106,8 +106,8 @@ describe('stage two by a plan', () => {
       optimizer: 'adamw',
       weightDecay: 0.01,
     });
-    const changed = [...initializers.values()].filter(
-      ({ name, data }) => !Buffer.from(data).equals(before.get(name)?.data ?? Buffer.of()),
+    const changed = [...before.values()].filter(
+      ({ name, data }) => !Buffer.from(data).equals(initializers.get(name)?.data ?? Buffer.of()),
     );
     const expected = ['a', 'b', 'c'].map((branch) => `res5c_branch2${branch}_weights`);
     expect(changed.map(({ name }) => name).sort()).toEqual([...expected, ...HEAD_PARAMETERS].sort());

@@ -51,7 +51,7 @@ describe('before anything is computed', () => {
   });
 
   it('a missing network, data set or weights file is refused by name', async () => {
-    expect((await refusal({ graph: workshop.path('none.onnx') })).message).toMatch(/none\.onnx.*npm run build-graph/);
+    expect((await refusal({ graph: workshop.path('none.onnx') })).message).toMatch(/none\.onnx.*npx ortune build-graph/);
     expect((await refusal({ data: workshop.path('nothing') })).code).toBe('DATASET_NOT_FOUND');
     expect((await refusal({ weights: workshop.path('absent.pth') })).message).toMatch(/absent\.pth/);
   });
@@ -82,7 +82,7 @@ describe('before anything is computed', () => {
 
   it('a stage two without stage one, or on other classes, is refused', async () => {
     const options = { data: workshop.data, from: workshop.path('nowhere'), out: workshop.path('out') };
-    await expect(finetune(options)).rejects.toThrow(/Run npm run pretrain first/);
+    await expect(finetune(options)).rejects.toThrow(/Run npx ortune pretrain first/);
     await mkdir(workshop.path('from'));
     await writeFile(workshop.path('from/graph.onnx'), encodeModel(buildResNet(TINY)));
     await writeFile(workshop.path('from/labels.json'), '["blue","green","yellow"]');

@@ -9,7 +9,7 @@ import {
   wholeNetwork,
 } from '../../onnx/index.ts';
 import { openDataset } from '../../src/data/index.ts';
-import { Classifier } from '../../src/inference/index.ts';
+import { Classifier, readModelCard } from '../../src/inference/index.ts';
 import { finetune, pretrain, type StageResult, type TrainingEvent } from '../../src/training/index.ts';
 import { argmax, countCorrect } from '../../src/training/metrics.ts';
 import { pictureSource } from '../../src/training/picture-source.ts';
@@ -26,7 +26,7 @@ const events: TrainingEvent[] = [];
 const load = async (file: string) => decodeModel(await readFile(workshop.path(file)));
 const bytes = (model: Model, name: string) => Buffer.from(model.graph.initializers.get(name)?.data ?? []);
 const changed = (before: Model, after: Model) =>
-  [...after.graph.initializers.keys()].filter((name) => !bytes(before, name).equals(bytes(after, name)));
+  [...before.graph.initializers.keys()].filter((name) => !bytes(before, name).equals(bytes(after, name)));
 const base = () =>
   ({ data: workshop.data, graph: workshop.graph, weights: 'none', device: 'cpu', threads: 1 }) as const;
 
@@ -152,7 +152,7 @@ describe('stage two', () => {
     let correct = 0;
     let first: Float32Array | undefined;
     for await (const { feeds, labels, size } of source.test('test')) {
-      const probabilities = await classifier.probabilities(feeds['image']?.data as Uint8Array, size);
+      const { probabilities } = await classifier.infer(feeds['image']?.data as Uint8Array, size);
       const logits = (await training.session.evalStep({ ...feeds }))['logits']?.data as Float32Array;
       for (let row = 0; row < size; row++) {
         expect(argmax(probabilities, row * 3, 3)).toBe(argmax(logits, row * 3, 3));
@@ -186,6 +186,10 @@ describe('stage two', () => {
     ]);
     expect(JSON.parse(metadata.get('ortune.labels') as string)).toEqual(['blue', 'green', 'red']);
     expect([metadata.get('ortune.resize'), metadata.get('ortune.crop')]).toEqual(['37', '32']);
+    const { evaluation, trainingData } = readModelCard(metadata) ?? {};
+    const { top1, pictures } = JSON.parse(await readFile(workshop.path('two/metrics.json'), 'utf8'));
+    expect(evaluation).toMatchObject({ top1, pictures, flip: false });
+    expect(trainingData).toMatchObject({ kind: 'folder', test: pictures });
   });
 });
 

@@ -25,6 +25,7 @@ pub const CPU: c_int = 1;
 pub const IN_ORDER: c_uint = 1;
 pub const FORWARD_TRAINING: c_int = 64;
 pub const CONVOLUTION_DIRECT: c_int = 1;
+pub const BFLOAT16: c_int = 2;
 pub const FLOAT32: c_int = 3;
 /// `dnnl_format_tag_any`: the primitive chooses.
 pub const ANY: c_int = 1;

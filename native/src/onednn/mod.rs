@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::error::{Failure, Result};
-pub use desc::Desc;
+pub use desc::{Desc, Number};
 pub use primitive::{Convolution, Primitive, Role};
 pub use team::Team;
 pub use workspace::with_workspace;
@@ -118,12 +118,24 @@ const INSTRUCTION_SETS: [(i32, &str); 6] =
     [(0xfef, "AMX"), (0xe7, "AVX-512 with bfloat16"), (0x27, "AVX-512"), (0x7, "AVX2"), (0x3, "AVX"), (0x1, "SSE4.1")];
 
 fn check(doing: &str, status: api::Status) -> Result<()> {
-    let reason = match status {
+    let (code, reason) = match status {
         0 => return Ok(()),
-        1 => "there is not enough memory",
-        2 => "the arguments are invalid",
-        3 => "it has no kernel for this",
-        _ => "it failed",
+        1 => ("ONEDNN_FAILED", "there is not enough memory"),
+        2 => ("ONEDNN_FAILED", "the arguments are invalid"),
+        UNIMPLEMENTED => (NO_KERNEL, "it has no kernel for this"),
+        _ => ("ONEDNN_FAILED", "it failed"),
     };
-    Err(Failure::new("ONEDNN_FAILED", format!("oneDNN could not {doing}: {reason}")))
+    Err(Failure::new(code, format!("oneDNN could not {doing}: {reason}")))
+}
+
+/// `dnnl_unimplemented`, and the code of the failure.
+const UNIMPLEMENTED: api::Status = 3;
+const NO_KERNEL: &str = "ONEDNN_NO_KERNEL";
+
+/// What has been made, or `None` where oneDNN has no kernel for it on this processor.
+pub fn offered<T>(made: Result<T>) -> Result<Option<T>> {
+    match made {
+        Err(failure) if failure.code() == NO_KERNEL => Ok(None),
+        made => made.map(Some),
+    }
 }

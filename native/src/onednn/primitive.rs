@@ -1,15 +1,16 @@
 //! oneDNN's primitives: made for fixed shapes, then run on whatever memory has these.
 
 use std::cell::OnceCell;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::api::{self, Api, Argument, Dims, MAX_DIMS};
-use super::desc::{Desc, dims};
+use super::desc::{Desc, Number, dims};
 use super::{OneDnn, check};
 use crate::error::{Failure, Result};
 
 /// A convolution's shapes: maps as [N, H, W, C], `pads` top, left, bottom, right.
+#[derive(Clone, Copy)]
 pub struct Convolution {
     pub input: [usize; 4],
     pub output: [usize; 4],
@@ -52,11 +53,11 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(onednn: &'static OneDnn, shapes: &Convolution) -> Result<Self> {
+    fn new(onednn: &'static OneDnn, number: Number, shapes: &Convolution) -> Result<Self> {
         Ok(Self {
-            input: Desc::map(onednn, shapes.input)?,
-            output: Desc::map(onednn, shapes.output)?,
-            any: Desc::any(onednn, &shapes.weights())?,
+            input: Desc::map(onednn, number, shapes.input)?,
+            output: Desc::map(onednn, number, shapes.output)?,
+            any: Desc::any(onednn, number, &shapes.weights())?,
             geometry: shapes.geometry()?,
         })
     }
@@ -109,8 +110,9 @@ impl Plan {
         check(doing, create(&onednn.api, &raw mut raw)).map(|()| Self { onednn, raw })
     }
 
-    fn forward(onednn: &'static OneDnn, shapes: &Convolution, adding: bool) -> Result<Self> {
-        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
+    fn forward(onednn: &'static OneDnn, number: Number, shapes: &Convolution, adding: bool) -> Result<Self> {
+        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } =
+            Pieces::new(onednn, number, shapes)?;
         let attributes = Attributes::new(onednn, adding)?;
         // SAFETY: valid descriptions; a null bias is none.
         Self::new(onednn, "plan a convolution", |api, out| unsafe {
@@ -216,18 +218,24 @@ impl Primitive {
     }
 
     /// Source, Weights, Destination; and the weights' layout. `adding`: to what lies in the destination.
-    pub fn convolution(onednn: &'static OneDnn, shapes: &Convolution, adding: bool) -> Result<(Self, Desc)> {
-        let plan = Plan::forward(onednn, shapes, adding)?;
+    pub fn convolution(
+        onednn: &'static OneDnn,
+        number: Number,
+        shapes: &Convolution,
+        adding: bool,
+    ) -> Result<(Self, Desc)> {
+        let plan = Plan::forward(onednn, number, shapes, adding)?;
         let weights = plan.chosen(api::WEIGHTS_MD)?;
-        let (input, output) = (Desc::map(onednn, shapes.input)?, Desc::map(onednn, shapes.output)?);
+        let (input, output) = (Desc::map(onednn, number, shapes.input)?, Desc::map(onednn, number, shapes.output)?);
         let roles = [(Role::Source, &input), (Role::Weights, &weights), (Role::Destination, &output)];
         Ok((Self::new(&plan, &roles)?, weights))
     }
 
     /// `DestinationGradient`, `Weights`, `SourceGradient`; and the weights' layout.
-    pub fn input_gradient(onednn: &'static OneDnn, shapes: &Convolution) -> Result<(Self, Desc)> {
-        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
-        let hint = Plan::forward(onednn, shapes, false)?;
+    pub fn input_gradient(onednn: &'static OneDnn, number: Number, shapes: &Convolution) -> Result<(Self, Desc)> {
+        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } =
+            Pieces::new(onednn, number, shapes)?;
+        let hint = Plan::forward(onednn, number, shapes, false)?;
         // SAFETY: valid descriptions, and the plan of the forward convolution; null attributes are none.
         let plan = Plan::new(onednn, "plan a convolution's gradient", |api, out| unsafe {
             (api.convolution_backward_data)(
@@ -250,10 +258,12 @@ impl Primitive {
         Ok((Self::new(&plan, &roles)?, weights))
     }
 
-    /// Source, `DestinationGradient`, `WeightsGradient`; and the layout of that.
-    pub fn weight_gradient(onednn: &'static OneDnn, shapes: &Convolution) -> Result<(Self, Desc)> {
-        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } = Pieces::new(onednn, shapes)?;
-        let hint = Plan::forward(onednn, shapes, false)?;
+    /// Source, `DestinationGradient`, `WeightsGradient`, which is float32; and the layout of that.
+    pub fn weight_gradient(onednn: &'static OneDnn, number: Number, shapes: &Convolution) -> Result<(Self, Desc)> {
+        let Pieces { input, output, geometry: [strides, dilates, before, after], .. } =
+            Pieces::new(onednn, number, shapes)?;
+        let any = Desc::any(onednn, Number::Float32, &shapes.weights())?;
+        let hint = Plan::forward(onednn, number, shapes, false)?;
         // SAFETY: as for the input's gradient; a null bias is none.
         let plan = Plan::new(onednn, "plan a convolution's gradient", |api, out| unsafe {
             (api.convolution_backward_weights)(
@@ -292,14 +302,14 @@ impl Primitive {
     ///
     /// # Safety
     /// Each memory must have the shape and layout that the primitive was made for, and those written to be no one else's.
-    pub unsafe fn run(&mut self, data: &[(Role, *mut f32)]) -> Result<()> {
+    pub unsafe fn run(&mut self, data: &[(Role, *mut c_void)]) -> Result<()> {
         let api = &self.onednn.api;
         let mut arguments = Vec::with_capacity(data.len());
         for &(role, data) in data {
             let found = self.memories.iter().find(|(of, _)| *of == role);
             let &(_, memory) = found.ok_or_else(|| Failure::new("INTERNAL", "a primitive has no such memory"))?;
             // SAFETY: a memory of this primitive's.
-            check("set a memory", unsafe { (api.memory_set_data)(memory, data.cast()) })?;
+            check("set a memory", unsafe { (api.memory_set_data)(memory, data) })?;
             arguments.push(Argument { what: role.code(), memory });
         }
         let count = c_int::try_from(arguments.len()).map_err(|error| Failure::new("INTERNAL", error.to_string()))?;

@@ -58,14 +58,14 @@ impl Attributes {
     }
 }
 
-/// A float32 tensor of four dimensions.
+/// A tensor of four dimensions.
 #[derive(Clone, Copy)]
-pub struct Map {
-    pub data: *mut f32,
+pub struct Map<E = f32> {
+    pub data: *mut E,
     pub dims: [usize; 4],
 }
 
-impl Map {
+impl<E: Copy> Map<E> {
     /// Places of all its pictures.
     pub const fn rows(self) -> usize {
         self.dims[0] * self.dims[1] * self.dims[2]
@@ -74,39 +74,43 @@ impl Map {
     pub const fn length(self) -> usize {
         self.rows() * self.dims[3]
     }
+
+    pub const fn column(self) -> Column<E> {
+        Column::new(self.data, self.length())
+    }
 }
 
-/// A float32 tensor that the operator may write to, too: of one shape with the others, and apart from them.
+/// A tensor that the operator may write to, too: of one shape with the others, and apart from them.
 #[derive(Clone, Copy)]
-pub struct Column {
-    data: *mut f32,
+pub struct Column<E = f32> {
+    data: *mut E,
     length: usize,
 }
 
 // SAFETY: parts are handed out by `part` alone, whose callers keep them apart.
-unsafe impl Send for Column {}
+unsafe impl<E: Send> Send for Column<E> {}
 // SAFETY: as above.
-unsafe impl Sync for Column {}
+unsafe impl<E: Send> Sync for Column<E> {}
 
-impl Column {
-    pub const fn new(data: *mut f32, length: usize) -> Self {
+impl<E: Copy> Column<E> {
+    pub const fn new(data: *mut E, length: usize) -> Self {
         Self { data, length }
     }
 
-    pub const fn data(self) -> *mut f32 {
+    pub const fn data(self) -> *mut E {
         self.data
     }
 
     /// # Safety
     /// `range` must lie within the tensor, and no other part that overlaps it may be in use.
-    pub unsafe fn part<'a>(self, range: &Range<usize>) -> &'a mut [f32] {
+    pub unsafe fn part<'a>(self, range: &Range<usize>) -> &'a mut [E] {
         // SAFETY: as promised by the caller.
         unsafe { slice::from_raw_parts_mut(self.data.add(range.start), range.len()) }
     }
 
     fn overlaps(self, other: Self) -> bool {
         let (start, other_start) = (self.data.addr(), other.data.addr());
-        start < other_start + 4 * other.length && other_start < start + 4 * self.length
+        start < other_start + size_of::<E>() * other.length && other_start < start + size_of::<E>() * self.length
     }
 }
 
@@ -125,8 +129,8 @@ impl Context {
         Ok(Self { runtime, raw, inputs })
     }
 
-    /// An input's data and dimensions; `None` where it is left out. ONNX Runtime has checked that it is float32.
-    fn input(&self, index: usize) -> Result<Option<(Column, Vec<i64>)>> {
+    /// An input's data and dimensions; `None` where it is left out. ONNX Runtime has checked its type, which `E` must be.
+    fn input<E>(&self, index: usize) -> Result<Option<(Column<E>, Vec<i64>)>> {
         let (runtime, ort) = (self.runtime, self.runtime.ort);
         let mut value: *const OrtValue = ptr::null();
         if index < self.inputs {
@@ -150,8 +154,8 @@ impl Context {
     }
 
     /// A map [N, H, W, C], or weights [out, in, height, width]; `None` where it is left out.
-    pub fn optional_map(&self, index: usize) -> Result<Option<Map>> {
-        let Some((column, dims)) = self.input(index)? else { return Ok(None) };
+    pub fn optional_map<E>(&self, index: usize) -> Result<Option<Map<E>>> {
+        let Some((column, dims)) = self.input::<E>(index)? else { return Ok(None) };
         let lengths: Vec<usize> = dims.iter().filter_map(|&dim| usize::try_from(dim).ok()).collect();
         let dims = <[usize; 4]>::try_from(lengths).map_err(|_| {
             invalid(format!("input {index} must have four dimensions, but has the shape {}", shape(&dims)))
@@ -159,13 +163,13 @@ impl Context {
         Ok(Some(Map { data: column.data, dims }))
     }
 
-    pub fn map(&self, index: usize) -> Result<Map> {
+    pub fn map<E>(&self, index: usize) -> Result<Map<E>> {
         self.optional_map(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))
     }
 
     /// A map of a known shape; `None` where it is left out.
-    pub fn map_like(&self, index: usize, dims: [usize; 4]) -> Result<Option<Map>> {
-        let map = self.optional_map(index)?;
+    pub fn map_like<E>(&self, index: usize, dims: [usize; 4]) -> Result<Option<Map<E>>> {
+        let map = self.optional_map::<E>(index)?;
         match map {
             Some(map) if map.dims != dims => {
                 Err(invalid(format!("input {index} must have the shape {dims:?}, but has {:?}", map.dims)))
@@ -177,12 +181,12 @@ impl Context {
     /// Bytes of a known shape.
     pub fn bytes(&self, index: usize, dims: [usize; 4]) -> Result<*mut u8> {
         let map = self.map_like(index, dims)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
-        Ok(map.data.cast())
+        Ok(map.data)
     }
 
     /// Whether an optional input is there.
     pub fn has(&self, index: usize) -> Result<bool> {
-        Ok(self.input(index)?.is_some())
+        Ok(self.input::<u8>(index)?.is_some())
     }
 
     /// So many numbers.
@@ -199,12 +203,12 @@ impl Context {
 
     /// A flag.
     pub fn flag(&self, index: usize) -> Result<bool> {
-        let (column, _) = self.input(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
+        let (column, _) = self.input::<u8>(index)?.ok_or_else(|| invalid(format!("input {index} is needed")))?;
         if column.length != 1 {
             return Err(invalid(format!("input {index} must be a single flag")));
         }
         // SAFETY: one element, which ONNX Runtime has checked to be a bool.
-        Ok(unsafe { column.data.cast::<u8>().read() } != 0)
+        Ok(unsafe { column.data.read() } != 0)
     }
 
     /// Makes an output of this shape; `None` where nobody wants it.
@@ -232,7 +236,7 @@ impl Context {
 
     /// A single number; `None` where it is left out.
     pub fn number(&self, index: usize) -> Result<Option<f32>> {
-        let Some((column, dims)) = self.input(index)? else { return Ok(None) };
+        let Some((column, dims)) = self.input::<f32>(index)? else { return Ok(None) };
         if column.length != 1 {
             return Err(invalid(format!("input {index} must be a single number, but has the shape {}", shape(&dims))));
         }

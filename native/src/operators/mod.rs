@@ -39,6 +39,8 @@ const fn slot(element: ONNXTensorElementDataType) -> Slot {
 }
 
 const FLOAT: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+#[cfg(target_arch = "x86_64")]
+const BFLOAT16: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16);
 const BOOL: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL);
 const UINT8: Slot = slot(ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
 
@@ -88,11 +90,13 @@ const fn layers() -> &'static [OrtCustomOp] {
     &[]
 }
 
-/// Names of the operators.
+/// Names of the operators. Those of one name, one after another, differ in the types that they take.
 pub fn names() -> Vec<String> {
     // SAFETY: `name` takes any pointer and returns a static string.
     let name = |op: &OrtCustomOp| op.GetName.map(|name| unsafe { CStr::from_ptr(name(op)) });
-    operators().filter_map(name).map(|name| name.to_string_lossy().into_owned()).collect()
+    let mut names: Vec<String> = operators().filter_map(name).map(|name| name.to_string_lossy().into_owned()).collect();
+    names.dedup();
+    names
 }
 
 /// The operators' domain, which must live as long as the sessions; `None` where the library was built without custom

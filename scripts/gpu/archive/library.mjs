@@ -19,7 +19,7 @@ import { readManifest } from '../../setup/pinned.mjs';
 export async function libraryFor(device) {
   if (device === 'cpu') {
     const { kernels: _, ...current } = readJson(currentPath) ?? {};
-    if (current.variant === undefined) throw new SetupError('there is no training library yet; run npm run setup');
+    if (current.variant === undefined) throw new SetupError('there is no training library yet; run npx ortune setup');
     return { variant: current.variant, current };
   }
   const runtime = readJson(join(nativeFolder, 'runtime.json'));
@@ -58,7 +58,7 @@ async function fetchVariant(variant) {
       if (existsSync(join(root, name))) cpSync(join(root, name), join(copy, name), { recursive: true });
     }
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    const env = { ORTUNE_ONEDNN: '0' };
+    const env = { ORTUNE_ONEDNN: '0', ORTUNE_HOME: '' };
     await runCommand(process.execPath, [join(copy, 'scripts/setup.mjs'), '--cuda'], { cwd: copy, env });
     // Another file system cannot be renamed across.
     cpSync(join(copy, 'native/runtime', variant), result, { recursive: true });

@@ -19,7 +19,7 @@ export function packageFolders(root, names) {
     if (folder === undefined) {
       if (optional) return;
       throw new SetupError(
-        `${name}, which ${relative(root, from) || 'package.json'} needs, is not installed; run npm run setup`,
+        `${name}, which ${relative(root, from) || 'package.json'} needs, is not installed; run npx ortune setup`,
       );
     }
     if (folders.has(folder)) return;

@@ -1,9 +1,11 @@
 //! `BatchNorm`: with the residual that is added to it and the `ReLU` behind.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 
 use super::affine::Affine;
-use super::channels::{each_rows, relu, scale, scale_add, sum_rows, sum_squares, tiled};
+use super::channels::{convert, each_rows, relu, scale, scale_add, sum_rows, sum_squares, tiled};
+use super::element::Element;
 use crate::error::Result;
 use crate::onednn::{OneDnn, Team};
 use crate::operators::context::{Attributes, Column, Context, Map};
@@ -12,18 +14,19 @@ use crate::operators::{FLOAT, Operator, Slot};
 /// Inputs: a map [N, H, W, C]; scale, offset, running mean and variance, [C] each; optional: a map to add. Outputs: the
 /// map; the mean and the inverse deviation that it was normalised by, [C] each. Live, these are the batch's own, and the
 /// running ones are moved in place.
-pub struct BatchNorm {
+pub struct BatchNorm<E> {
     onednn: &'static OneDnn,
     live: bool,
     relu: bool,
     epsilon: f32,
     momentum: f32,
+    element: PhantomData<E>,
 }
 
-impl Operator for BatchNorm {
+impl<E: Element> Operator for BatchNorm<E> {
     const NAME: &'static CStr = c"BatchNorm";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT.optional()];
-    const OUTPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT];
+    const INPUTS: &'static [Slot] = &[E::SLOT, FLOAT, FLOAT, FLOAT, FLOAT, E::SLOT.optional()];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT, FLOAT, FLOAT];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         Ok(Self {
@@ -32,16 +35,17 @@ impl Operator for BatchNorm {
             relu: attributes.integer(c"relu")? != 0,
             epsilon: attributes.float(c"epsilon")?,
             momentum: attributes.float(c"momentum")?,
+            element: PhantomData,
         })
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let map = context.map(0)?;
+        let map: Map<E> = context.map(0)?;
         let channels = map.dims[3];
         let vector = |index: usize| context.vector(index, channels);
         let (factor, offset, mean, variance) = (vector(1)?, vector(2)?, vector(3)?, vector(4)?);
-        let residual = context.map_like(5, map.dims)?;
-        let output = context.needed::<f32>(0, &map.dims)?;
+        let residual = context.map_like::<E>(5, map.dims)?;
+        let output = context.needed::<E>(0, &map.dims)?;
         let (saved_mean, saved_deviation) = (context.needed(1, &[channels])?, context.needed(2, &[channels])?);
         let all = 0..channels;
         // SAFETY: vectors of so many channels, apart from each other; nobody else uses them while the operator runs.
@@ -72,8 +76,8 @@ impl Operator for BatchNorm {
         }
         let Affine { factors, offsets } = Affine::new(factor, offset, saved_mean, saved_deviation).tiled();
         let (rows, length) = (map.rows(), map.length());
-        let (input, output) = (Column::new(map.data, length), Column::new(output, length));
-        let residual = residual.map(|residual| Column::new(residual.data, length));
+        let (input, output) = (map.column(), Column::new(output, length));
+        let residual = residual.map(Map::column);
         each_rows(team, rows, channels, |range| {
             // SAFETY: ranges are apart; inputs are only read.
             unsafe {
@@ -92,12 +96,15 @@ impl Operator for BatchNorm {
 
 /// Mean and variance of each channel, the mean of the squared distances from it.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-fn statistics(team: Team, map: Map) -> Result<Vec<[f32; 2]>> {
+fn statistics<E: Element>(team: Team, map: Map<E>) -> Result<Vec<[f32; 2]>> {
     let (rows, channels) = (map.rows(), map.dims[3]);
-    let input = Column::new(map.data, map.length());
+    let input = map.column();
     // Near the mean, so that little is lost where that is far from zero.
-    // SAFETY: the first row; the input is only read.
-    let shift: Vec<f32> = if rows > 0 { unsafe { &*input.part(&(0..channels)) }.to_vec() } else { vec![0.0; channels] };
+    let mut shift = vec![0.0; channels];
+    if rows > 0 {
+        // SAFETY: the first row; the input is only read.
+        convert(unsafe { &*input.part(&(0..channels)) }, &mut shift);
+    }
     let around = tiled(&shift);
     let sums = sum_rows(team, rows, channels, |range, sum, squares| {
         // SAFETY: the input is only read.

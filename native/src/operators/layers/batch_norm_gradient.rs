@@ -1,6 +1,7 @@
 //! `BatchNormGradient`: of a `BatchNorm` with its residual and `ReLU`.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::affine::Affine;
@@ -8,37 +9,40 @@ use super::channels::{
     Sums, each_rows, pass_relu, scale_gradient, scale_masked_gradient, sum_masked_products, sum_products, sum_rows,
     tiled,
 };
+use super::element::Element;
 use crate::error::{Failure, Result};
 use crate::onednn::OneDnn;
-use crate::operators::context::{Attributes, Column, Context};
+use crate::operators::context::{Attributes, Column, Context, Map};
 use crate::operators::{FLOAT, Operator, Slot, invalid};
 
 /// Inputs: the output's gradient and the input, maps [N, H, W, C]; scale, offset, the saved mean and inverse deviation, [C]
 /// each; with a `ReLU` behind a residual: the output. Outputs, each optional: the gradients of the input, of scale and offset,
 /// and of the residual, which must be there where the output is given. Without a residual, the `ReLU`'s output follows from
 /// the input, and need not be kept.
-pub struct BatchNormGradient {
+pub struct BatchNormGradient<E> {
     onednn: &'static OneDnn,
     live: bool,
     relu: bool,
+    element: PhantomData<E>,
 }
 
-impl Operator for BatchNormGradient {
+impl<E: Element> Operator for BatchNormGradient<E> {
     const NAME: &'static CStr = c"BatchNormGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT.optional()];
-    const OUTPUTS: &'static [Slot] = &[FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
+    const INPUTS: &'static [Slot] = &[E::SLOT, E::SLOT, FLOAT, FLOAT, FLOAT, FLOAT, E::SLOT.optional()];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT.optional(), FLOAT.optional(), FLOAT.optional(), E::SLOT.optional()];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         Ok(Self {
             onednn: OneDnn::get()?,
             live: attributes.integer(c"live")? != 0,
             relu: attributes.integer(c"relu")? != 0,
+            element: PhantomData,
         })
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     fn compute(&self, context: &Context) -> Result<()> {
-        let (gradient, map) = (context.map(0)?, context.map(1)?);
+        let (gradient, map): (Map<E>, Map<E>) = (context.map(0)?, context.map(1)?);
         let (channels, rows, length) = (map.dims[3], map.rows(), map.length());
         if gradient.dims != map.dims {
             return Err(invalid(format!(
@@ -50,25 +54,25 @@ impl Operator for BatchNormGradient {
         let all = 0..channels;
         // SAFETY: vectors of so many channels, which are only read.
         let [mean, deviation] = unsafe { [&*vector(4)?.part(&all), &*vector(5)?.part(&all)] };
-        let activated = context.map_like(6, map.dims)?;
+        let activated = context.map_like::<E>(6, map.dims)?;
         let forward = Affine::read(context, 2, channels)?;
         let Affine { factors, offsets } = forward.tiled();
 
-        let target = context.output::<f32>(0, &map.dims)?.map(|data| Column::new(data, length));
+        let target = context.output::<E>(0, &map.dims)?.map(|data| Column::new(data, length));
         let of_factor = context.output::<f32>(1, &[channels])?.map(|data| Column::new(data, channels));
         let of_offset = context.output::<f32>(2, &[channels])?.map(|data| Column::new(data, channels));
-        let residual = context.output::<f32>(3, &map.dims)?.map(|data| Column::new(data, length));
+        let residual = context.output::<E>(3, &map.dims)?.map(|data| Column::new(data, length));
 
         let team = self.onednn.team();
-        let (slope, input) = (Column::new(gradient.data, length), Column::new(map.data, length));
+        let (slope, input) = (gradient.column(), map.column());
         // The gradient behind the `ReLU`: made once for the residual, else whenever it is read.
         let residual = match (activated, residual) {
-            (Some(activated), Some(residual)) if self.relu => Some((Column::new(activated.data, length), residual)),
+            (Some(activated), Some(residual)) if self.relu => Some((activated.column(), residual)),
             (None, None) => None,
             _ => return Err(mismatched()),
         };
         // SAFETY: here and below, ranges of different threads are apart; what is written to is no input.
-        let pass = |range: &Range<usize>, activated: Column, masked: &mut [f32]| unsafe {
+        let pass = |range: &Range<usize>, activated: Column<E>, masked: &mut [E]| unsafe {
             pass_relu(slope.part(range), activated.part(range), masked);
         };
         let sums_wanted = of_factor.is_some() || of_offset.is_some() || (self.live && target.is_some());

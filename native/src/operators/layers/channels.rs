@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::element::Element;
 use crate::error::Result;
 use crate::onednn::Team;
 use crate::operators::context::Column;
@@ -25,22 +26,23 @@ pub fn tiled(values: &[f32]) -> Vec<f32> {
     values.repeat(rows_of_tile(values.len()))
 }
 
-/// Compiles a loop twice, for any processor and for wide vectors. The operations are the same, and so are the results.
+/// Compiles a loop twice, for any processor and for wide vectors. The operations are the same, and so are the results. What a
+/// loop may leave out it reads before: there are no vectors of bfloat16 that are read in part.
 macro_rules! vectorised {
-    ($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$doc:meta])* fn $name:ident<$($element:ident),+>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
-        pub fn $name($($argument: $type),*) {
+        pub fn $name<$($element: Element),+>($($argument: $type),*) {
             #[inline(always)]
-            fn plain($($argument: $type),*) $body
+            fn plain<$($element: Element),+>($($argument: $type),*) $body
             #[target_feature(enable = "avx2")]
-            fn wide($($argument: $type),*) {
-                plain($($argument),*);
+            fn wide<$($element: Element),+>($($argument: $type),*) {
+                plain::<$($element),+>($($argument),*);
             }
             if is_x86_feature_detected!("avx2") {
                 // SAFETY: the processor has been asked.
-                unsafe { wide($($argument),*) }
+                unsafe { wide::<$($element),+>($($argument),*) }
             } else {
-                plain($($argument),*);
+                plain::<$($element),+>($($argument),*);
             }
         }
     };
@@ -48,10 +50,10 @@ macro_rules! vectorised {
 
 vectorised! {
     /// For each channel the sum of what lies above `shift`, and of its squares.
-    fn sum_squares(rows: &[f32], shift: &[f32], sum: &mut [f32], squares: &mut [f32]) {
+    fn sum_squares<E>(rows: &[E], shift: &[f32], sum: &mut [f32], squares: &mut [f32]) {
         for row in rows.chunks(shift.len()) {
             for (((value, shift), sum), squares) in row.iter().zip(shift).zip(&mut *sum).zip(&mut *squares) {
-                let above = value - shift;
+                let above = value.wide() - shift;
                 *sum += above;
                 *squares += above * above;
             }
@@ -61,12 +63,13 @@ vectorised! {
 
 vectorised! {
     /// For each channel the sum of the gradient, and of its products with what lies above the mean.
-    fn sum_products(gradient: &[f32], rows: &[f32], mean: &[f32], sum: &mut [f32], products: &mut [f32]) {
+    fn sum_products<E>(gradient: &[E], rows: &[E], mean: &[f32], sum: &mut [f32], products: &mut [f32]) {
         for (slope, row) in gradient.chunks(mean.len()).zip(rows.chunks(mean.len())) {
             let columns = slope.iter().zip(row).zip(mean).zip(&mut *sum).zip(&mut *products);
             for ((((slope, value), mean), sum), products) in columns {
+                let slope = slope.wide();
                 *sum += slope;
-                *products += slope * (value - mean);
+                *products += slope * (value.wide() - mean);
             }
         }
     }
@@ -74,9 +77,9 @@ vectorised! {
 
 vectorised! {
     /// As [`sum_products`], of the gradient where `factor * x + offset` is positive.
-    fn sum_masked_products(
-        gradient: &[f32],
-        rows: &[f32],
+    fn sum_masked_products<E>(
+        gradient: &[E],
+        rows: &[E],
         factor: &[f32],
         offset: &[f32],
         mean: &[f32],
@@ -87,7 +90,8 @@ vectorised! {
             let columns =
                 slope.iter().zip(row).zip(factor).zip(offset).zip(mean).zip(&mut *sum).zip(&mut *products);
             for ((((((slope, value), factor), offset), mean), sum), products) in columns {
-                let slope = if factor * value + offset > 0.0 { *slope } else { 0.0 };
+                let (slope, value) = (slope.wide(), value.wide());
+                let slope = if factor * value + offset > 0.0 { slope } else { 0.0 };
                 *sum += slope;
                 *products += slope * (value - mean);
             }
@@ -97,19 +101,20 @@ vectorised! {
 
 vectorised! {
     /// What of a gradient passes a `ReLU` with this output.
-    fn pass_relu(gradient: &[f32], output: &[f32], masked: &mut [f32]) {
+    fn pass_relu<E>(gradient: &[E], output: &[E], masked: &mut [E]) {
         for ((masked, slope), output) in masked.iter_mut().zip(gradient).zip(output) {
-            *masked = if *output > 0.0 { *slope } else { 0.0 };
+            let slope = *slope;
+            *masked = if output.wide() > 0.0 { slope } else { E::nearest(0.0) };
         }
     }
 }
 
 vectorised! {
     /// `factor * x + offset` of each channel.
-    fn scale(rows: &[f32], factor: &[f32], offset: &[f32], output: &mut [f32]) {
+    fn scale<E>(rows: &[E], factor: &[f32], offset: &[f32], output: &mut [E]) {
         for (output, row) in output.chunks_mut(factor.len()).zip(rows.chunks(factor.len())) {
             for (((output, value), factor), offset) in output.iter_mut().zip(row).zip(factor).zip(offset) {
-                *output = factor * value + offset;
+                *output = E::nearest(factor * value.wide() + offset);
             }
         }
     }
@@ -117,13 +122,13 @@ vectorised! {
 
 vectorised! {
     /// As [`scale`], plus the residual.
-    fn scale_add(rows: &[f32], factor: &[f32], offset: &[f32], residual: &[f32], output: &mut [f32]) {
+    fn scale_add<E>(rows: &[E], factor: &[f32], offset: &[f32], residual: &[E], output: &mut [E]) {
         let channels = factor.len();
         let lines = output.chunks_mut(channels).zip(rows.chunks(channels)).zip(residual.chunks(channels));
         for ((output, row), residual) in lines {
             let columns = output.iter_mut().zip(row).zip(residual).zip(factor).zip(offset);
             for ((((output, value), residual), factor), offset) in columns {
-                *output = factor * value + offset + residual;
+                *output = E::nearest(factor * value.wide() + offset + residual.wide());
             }
         }
     }
@@ -131,40 +136,40 @@ vectorised! {
 
 vectorised! {
     /// `ReLU` of `factor * x + offset`, as [`scale`] and [`relu`] give it, in place.
-    fn activate(rows: &mut [f32], factor: &[f32], offset: &[f32]) {
+    fn activate<E>(rows: &mut [E], factor: &[f32], offset: &[f32]) {
         for row in rows.chunks_mut(factor.len()) {
             for ((value, factor), offset) in row.iter_mut().zip(factor).zip(offset) {
-                let scaled = factor * *value + offset;
-                *value = if scaled > 0.0 { scaled } else { 0.0 };
+                let scaled = factor * value.wide() + offset;
+                *value = E::nearest(if scaled > 0.0 { scaled } else { 0.0 });
             }
         }
     }
 }
 
 vectorised! {
-    fn relu(values: &mut [f32]) {
+    fn relu<E>(values: &mut [E]) {
         for value in values {
-            *value = if *value > 0.0 { *value } else { 0.0 };
+            *value = if value.wide() > 0.0 { *value } else { E::nearest(0.0) };
         }
     }
 }
 
 vectorised! {
     /// `slope_factor * gradient + factor * x + offset` of each channel.
-    fn scale_gradient(
-        gradient: &[f32],
-        rows: &[f32],
+    fn scale_gradient<E>(
+        gradient: &[E],
+        rows: &[E],
         slope_factor: &[f32],
         factor: &[f32],
         offset: &[f32],
-        output: &mut [f32],
+        output: &mut [E],
     ) {
         let channels = factor.len();
         let lines = output.chunks_mut(channels).zip(gradient.chunks(channels)).zip(rows.chunks(channels));
         for ((output, slope), row) in lines {
             let columns = output.iter_mut().zip(slope).zip(row).zip(slope_factor).zip(factor).zip(offset);
             for (((((output, slope), value), slope_factor), factor), offset) in columns {
-                *output = slope_factor * slope + (factor * value + offset);
+                *output = E::nearest(slope_factor * slope.wide() + (factor * value.wide() + offset));
             }
         }
     }
@@ -172,14 +177,14 @@ vectorised! {
 
 vectorised! {
     /// As [`scale_gradient`], of the gradient where the forward pass, `slope_factor * x + forward_offset`, is positive.
-    fn scale_masked_gradient(
-        gradient: &[f32],
-        rows: &[f32],
+    fn scale_masked_gradient<E>(
+        gradient: &[E],
+        rows: &[E],
         slope_factor: &[f32],
         forward_offset: &[f32],
         factor: &[f32],
         offset: &[f32],
-        output: &mut [f32],
+        output: &mut [E],
     ) {
         let channels = factor.len();
         let lines = output.chunks_mut(channels).zip(gradient.chunks(channels)).zip(rows.chunks(channels));
@@ -187,8 +192,9 @@ vectorised! {
             let forward = slope_factor.iter().zip(forward_offset);
             let columns = output.iter_mut().zip(slope).zip(row).zip(forward).zip(factor).zip(offset);
             for (((((output, slope), value), (slope_factor, forward_offset)), factor), offset) in columns {
-                let slope = if slope_factor * value + forward_offset > 0.0 { *slope } else { 0.0 };
-                *output = slope_factor * slope + (factor * value + offset);
+                let (slope, value) = (slope.wide(), value.wide());
+                let slope = if slope_factor * value + forward_offset > 0.0 { slope } else { 0.0 };
+                *output = E::nearest(slope_factor * slope + (factor * value + offset));
             }
         }
     }
@@ -196,9 +202,9 @@ vectorised! {
 
 vectorised! {
     /// Takes over the values that are larger, and from where they come.
-    fn take_larger(values: &[f32], place: u8, maxima: &mut [f32], places: &mut [u8]) {
+    fn take_larger<E>(values: &[E], place: u8, maxima: &mut [E], places: &mut [u8]) {
         for ((value, maximum), taken) in values.iter().zip(maxima).zip(places) {
-            let larger = *value > *maximum;
+            let larger = value.wide() > maximum.wide();
             *maximum = if larger { *value } else { *maximum };
             *taken = if larger { place } else { *taken };
         }
@@ -207,25 +213,44 @@ vectorised! {
 
 vectorised! {
     /// Adds the gradient to where it was taken from.
-    fn add_taken(slope: &[f32], taken: &[u8], place: u8, target: &mut [f32]) {
+    fn add_taken<E>(slope: &[E], taken: &[u8], place: u8, target: &mut [f32]) {
         for ((slope, taken), target) in slope.iter().zip(taken).zip(target) {
-            *target += if *taken == place { *slope } else { 0.0 };
+            let slope = slope.wide();
+            *target += if *taken == place { slope } else { 0.0 };
         }
     }
 }
 
 vectorised! {
-    fn add_to(values: &[f32], others: &[f32], sum: &mut [f32]) {
+    fn add_to<E, T>(values: &[T], others: &[E], sum: &mut [E]) {
         for ((sum, value), other) in sum.iter_mut().zip(values).zip(others) {
-            *sum = value + other;
+            *sum = E::nearest(value.wide() + other.wide());
         }
     }
 }
 
 vectorised! {
-    fn add_row(row: &[f32], sum: &mut [f32]) {
+    /// The nearest numbers of another kind.
+    fn convert<E, T>(values: &[E], target: &mut [T]) {
+        for (target, value) in target.iter_mut().zip(values) {
+            *target = T::nearest(value.wide());
+        }
+    }
+}
+
+vectorised! {
+    /// The nearest values that elements of the first kind can hold.
+    fn round<E, T>(values: &mut [T]) {
+        for value in values {
+            *value = T::nearest(E::nearest(value.wide()).wide());
+        }
+    }
+}
+
+vectorised! {
+    fn add_row<E, T>(row: &[E], sum: &mut [T]) {
         for (sum, value) in sum.iter_mut().zip(row) {
-            *sum += value;
+            *sum = T::nearest(sum.wide() + value.wide());
         }
     }
 }
@@ -286,18 +311,38 @@ pub fn each_rows(team: Team, rows: usize, channels: usize, work: impl Fn(Range<u
 /// `sum = values + others`, where the sum may be the others.
 ///
 /// # Safety
-/// All must have the length of `values`; the sum must be no one else's.
-pub unsafe fn add(team: Team, values: &[f32], others: *mut f32, sum: *mut f32) -> Result<()> {
-    let (others, target) = (Column::new(others, values.len()), Column::new(sum, values.len()));
+/// All must have the length; the sum must be no one else's.
+pub unsafe fn add<E: Element, T: Element>(
+    team: Team,
+    length: usize,
+    values: *mut T,
+    others: *mut E,
+    sum: *mut E,
+) -> Result<()> {
+    let values = Column::new(values, length);
+    let (others, target) = (Column::new(others, length), Column::new(sum, length));
     let in_place = others.data() == target.data();
-    team.share(values.len(), UNIT, |_, range| {
+    team.share(length, UNIT, |_, range| {
         // SAFETY: parts of different threads are apart.
         unsafe {
+            let values = &*values.part(&range);
             if in_place {
-                add_row(&values[range.clone()], target.part(&range));
+                add_row(values, target.part(&range));
             } else {
-                add_to(&values[range.clone()], others.part(&range), target.part(&range));
+                add_to(values, others.part(&range), target.part(&range));
             }
         }
+    })
+}
+
+/// Copies numbers as the nearest ones of another kind.
+///
+/// # Safety
+/// Both must have the length; the target must be no one else's.
+pub unsafe fn copy<E: Element, T: Element>(team: Team, length: usize, values: *mut E, target: *mut T) -> Result<()> {
+    let (values, target) = (Column::new(values, length), Column::new(target, length));
+    team.share(length, UNIT, |_, range| {
+        // SAFETY: parts of different threads are apart; the values are only read.
+        unsafe { convert(&*values.part(&range), target.part(&range)) }
     })
 }

@@ -1,59 +1,96 @@
 //! `Convolution`: of a map with weights.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 
+use super::element::Element;
 use super::geometry::{Geometry, Made, Prepared};
+use super::pictures::{as_they_are, each_portion, numbers, portion};
 use super::winograd::{applies, convolve};
 use crate::error::Result;
-use crate::onednn::{self, Desc, OneDnn, Primitive, Role, with_workspace};
-use crate::operators::context::{Attributes, Context};
+use crate::onednn::{self, Desc, Number, OneDnn, Primitive, Role, with_workspace};
+use crate::operators::context::{Attributes, Context, Map};
 use crate::operators::{FLOAT, Operator, Slot};
 
 /// Inputs: the map [N, H, W, in], weights [out, in, height, width]. Output: the map [N, H', W', out].
-pub struct Convolution {
+pub struct Convolution<E> {
     onednn: &'static OneDnn,
     geometry: Geometry,
     made: Made<Way>,
+    element: PhantomData<E>,
 }
 
 enum Way {
-    Direct { primitive: Primitive, weights: Prepared },
+    Direct(Box<Direct>),
     Winograd,
 }
 
-impl Way {
-    fn new(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
-        if !exact && applies(shapes) {
-            return Ok(Self::Winograd);
-        }
-        let (primitive, chosen) = Primitive::convolution(onednn, shapes, false)?;
-        let weights = Prepared::new(&Desc::plain(onednn, &shapes.weights())?, &chosen)?;
-        Ok(Self::Direct { primitive, weights })
+struct Direct {
+    primitive: Primitive,
+    weights: Prepared,
+    number: Number,
+    /// As many pictures as it takes at a time.
+    portion: onednn::Convolution,
+}
+
+impl Direct {
+    fn new<E: Element>(onednn: &'static OneDnn, number: Number, portion: onednn::Convolution) -> Result<Box<Self>> {
+        let (primitive, chosen) = Primitive::convolution(onednn, number, &portion, false)?;
+        let weights = Prepared::new::<E>(&Desc::plain(onednn, &portion.weights())?, &chosen, number)?;
+        Ok(Box::new(Self { primitive, weights, number, portion }))
     }
 }
 
-impl Operator for Convolution {
+impl Way {
+    fn new<E: Element>(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+        if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new::<E>(onednn, E::NUMBER, shapes))? {
+            return Ok(Self::Direct(direct));
+        }
+        if !exact && applies(shapes) {
+            return Ok(Self::Winograd);
+        }
+        Direct::new::<E>(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)
+    }
+}
+
+impl<E: Element> Operator for Convolution<E> {
     const NAME: &'static CStr = c"Convolution";
-    const INPUTS: &'static [Slot] = &[FLOAT, FLOAT];
-    const OUTPUTS: &'static [Slot] = &[FLOAT];
+    const INPUTS: &'static [Slot] = &[E::SLOT, FLOAT];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT];
 
     fn create(attributes: &Attributes) -> Result<Self> {
-        Ok(Self { onednn: OneDnn::get()?, geometry: Geometry::read(attributes)?, made: Made::new() })
+        let geometry = Geometry::read(attributes)?;
+        Ok(Self { onednn: OneDnn::get()?, geometry, made: Made::new(), element: PhantomData })
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let (map, weights) = (context.map(0)?, context.map(1)?);
+        let (map, weights): (Map<E>, Map) = (context.map(0)?, context.map(1)?);
         let shapes = self.geometry.shapes(map.dims, weights.dims)?;
-        let output = context.needed::<f32>(0, &shapes.output)?;
-        let make = || Way::new(self.onednn, &shapes, self.geometry.exact);
+        let output = context.needed::<E>(0, &shapes.output)?;
+        let team = self.onednn.team();
+        let make = || Way::new::<E>(self.onednn, &shapes, self.geometry.exact);
         self.made.with(map.dims, make, |way| match way {
-            // SAFETY: inputs and output have the shapes that both were made for.
-            Way::Winograd => unsafe { convolve(self.onednn.team(), &shapes, map.data, weights.data, output) },
-            // SAFETY: as above.
-            Way::Direct { primitive, weights: prepared } => with_workspace([prepared.length], |[room]| unsafe {
-                let weights = prepared.run(weights.data, room)?;
-                primitive.run(&[(Role::Source, map.data), (Role::Weights, weights), (Role::Destination, output)])
-            }),
+            // SAFETY: here and below: inputs and output have the shapes that all were made for.
+            Way::Winograd => unsafe { convolve(team, &shapes, map.data, weights.data, output) },
+            Way::Direct(direct) => {
+                let Direct { primitive, weights: prepared, number, portion } = &mut **direct;
+                let copied = if *number == E::NUMBER { [0; 2] } else { numbers(portion) };
+                let lengths = [prepared.length, copied[0], copied[1]];
+                // SAFETY: as above.
+                with_workspace(lengths, |[room, from, to]| unsafe {
+                    let weights = prepared.run::<E>(team, weights.data, room)?;
+                    let mut run = |source, target| {
+                        primitive.run(&[(Role::Source, source), (Role::Weights, weights), (Role::Destination, target)])
+                    };
+                    if *number == E::NUMBER {
+                        return run(map.data.cast(), output.cast());
+                    }
+                    let portions = map.dims[0] / portion.input[0];
+                    each_portion(team, portions, (map.data, from), (output, to), None, |source, target| {
+                        run(source.cast(), target.cast())
+                    })
+                })
+            }
         })
     }
 }

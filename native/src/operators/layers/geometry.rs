@@ -1,10 +1,13 @@
 //! What the layers share: a convolution's geometry, and what is made once for each shape of the input.
 
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
+use super::channels::{copy, round};
+use super::element::Element;
 use crate::error::Result;
-use crate::onednn::{Convolution, Desc, OneDnn, Primitive, Role};
+use crate::onednn::{Convolution, Desc, Number, OneDnn, Primitive, Role, Team};
 use crate::operators::context::Attributes;
 use crate::operators::invalid;
 
@@ -69,35 +72,49 @@ impl<T> Made<T> {
     }
 }
 
-/// Brings weights from the layout they are kept in to the one that a primitive has chosen.
+/// Brings weights, float32, from the layout they are kept in to the one that a primitive has chosen, and to the values that a
+/// map of these elements can hold.
 pub struct Prepared {
     reorder: Option<Primitive>,
-    /// Numbers that the chosen layout takes; none if it is that of the weights.
+    /// A primitive that takes the elements themselves gets them from the reorder.
+    rounds: bool,
+    /// Numbers that the chosen layout takes; none if the weights can be used where they are.
     pub length: usize,
 }
 
 impl Prepared {
-    pub fn new(kept: &Desc, chosen: &Desc) -> Result<Self> {
-        if chosen.equals(kept) {
-            return Ok(Self { reorder: None, length: 0 });
-        }
-        Ok(Self { reorder: Some(Primitive::reorder(kept, chosen, false)?), length: chosen.length() })
+    pub fn new<E: Element>(kept: &Desc, chosen: &Desc, number: Number) -> Result<Self> {
+        let rounds = number != E::NUMBER;
+        let same = chosen.equals(kept);
+        let reorder = if same { None } else { Some(Primitive::reorder(kept, chosen, false)?) };
+        Ok(Self { reorder, rounds, length: if same && !rounds { 0 } else { chosen.length() } })
     }
 
-    /// The weights in the chosen layout: in `room`, or where they are.
+    /// The weights as the primitive takes them: in `room`, or where they are.
     ///
     /// # Safety
     /// The weights must have the shape that this was made for, and `room` the length.
-    pub unsafe fn run(&mut self, weights: *mut f32, room: &mut [f32]) -> Result<*mut f32> {
-        let Some(reorder) = &mut self.reorder else { return Ok(weights) };
+    pub unsafe fn run<E: Element>(&mut self, team: Team, weights: *mut f32, room: &mut [f32]) -> Result<*mut c_void> {
+        if room.is_empty() {
+            return Ok(weights.cast());
+        }
+        let target = room.as_mut_ptr();
         // SAFETY: as promised by the caller.
-        unsafe { reorder.run(&[(Role::Source, weights), (Role::Destination, room.as_mut_ptr())])? };
-        Ok(room.as_mut_ptr())
+        unsafe {
+            match &mut self.reorder {
+                Some(reorder) => reorder.run(&[(Role::Source, weights.cast()), (Role::Destination, target.cast())])?,
+                None => copy(team, room.len(), weights, target)?,
+            }
+        }
+        if self.rounds {
+            round::<E, f32>(room);
+        }
+        Ok(target.cast())
     }
 }
 
 /// Plain weights [out, in, height, width] as those of the convolution from outputs to inputs: [in, out, 1, 1].
 pub fn transposed(onednn: &'static OneDnn, shapes: &Convolution) -> Result<Desc> {
     let [out, from, ..] = shapes.weights();
-    Desc::strided(onednn, &[from, out, 1, 1], &[1, from, 1, 1])
+    Desc::strided(onednn, Number::Float32, &[from, out, 1, 1], &[1, from, 1, 1])
 }

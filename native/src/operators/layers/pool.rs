@@ -1,11 +1,13 @@
 //! Pooling: `MaxPool`, `GlobalAveragePool` and their gradients.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 
 use super::channels::{add_row, add_taken, each_rows, take_larger};
+use super::element::Element;
 use crate::error::Result;
 use crate::onednn::OneDnn;
-use crate::operators::context::{Attributes, Column, Context};
+use crate::operators::context::{Attributes, Column, Context, Map};
 use crate::operators::{FLOAT, Operator, Slot, UINT8, invalid};
 
 /// A window that wanders over a padded map.
@@ -63,28 +65,29 @@ impl Window {
 }
 
 /// Input: a map [N, H, W, C]. Outputs: the map of maxima; for each, its place within the window, uint8.
-pub struct MaxPool {
+pub struct MaxPool<E> {
     onednn: &'static OneDnn,
     window: Window,
+    element: PhantomData<E>,
 }
 
-impl Operator for MaxPool {
+impl<E: Element> Operator for MaxPool<E> {
     const NAME: &'static CStr = c"MaxPool";
-    const INPUTS: &'static [Slot] = &[FLOAT];
-    const OUTPUTS: &'static [Slot] = &[FLOAT, UINT8];
+    const INPUTS: &'static [Slot] = &[E::SLOT];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT, UINT8];
 
     fn create(attributes: &Attributes) -> Result<Self> {
-        Ok(Self { onednn: OneDnn::get()?, window: Window::read(attributes)? })
+        Ok(Self { onednn: OneDnn::get()?, window: Window::read(attributes)?, element: PhantomData })
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let map = context.map(0)?;
+        let map: Map<E> = context.map(0)?;
         let dims = self.window.output(map.dims)?;
         let [_, height, width, channels] = map.dims;
         let (rows, length) = (dims[0] * dims[1] * dims[2], dims.iter().product());
-        let maxima = Column::new(context.needed(0, &dims)?, length);
+        let maxima = Column::new(context.needed::<E>(0, &dims)?, length);
         let places = Bytes(context.needed(1, &dims)?);
-        let input = Column::new(map.data, map.length());
+        let input = map.column();
         each_rows(self.onednn.team(), rows, channels, |range| {
             for start in range.step_by(channels) {
                 let row = start / channels;
@@ -92,7 +95,7 @@ impl Operator for MaxPool {
                 // SAFETY: each row of the outputs is one thread's; the input is only read.
                 let (maxima, places) =
                     unsafe { (maxima.part(&(start..start + channels)), places.part(start, channels)) };
-                maxima.fill(f32::NEG_INFINITY);
+                maxima.fill(E::nearest(f32::NEG_INFINITY));
                 let mut first = true;
                 for (place, y, x) in self.window.places([down, across], [height, width]) {
                     let at = ((picture * height + y) * width + x) * channels;
@@ -110,24 +113,25 @@ impl Operator for MaxPool {
 }
 
 /// Inputs: the gradient of the maxima, and their places. Output: the gradient of the map.
-pub struct MaxPoolGradient {
+pub struct MaxPoolGradient<E> {
     onednn: &'static OneDnn,
     window: Window,
     size: [usize; 2],
+    element: PhantomData<E>,
 }
 
-impl Operator for MaxPoolGradient {
+impl<E: Element> Operator for MaxPoolGradient<E> {
     const NAME: &'static CStr = c"MaxPoolGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT, UINT8];
-    const OUTPUTS: &'static [Slot] = &[FLOAT];
+    const INPUTS: &'static [Slot] = &[E::SLOT, UINT8];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT];
 
     fn create(attributes: &Attributes) -> Result<Self> {
         let (window, size) = (Window::read(attributes)?, attributes.lengths(c"size")?);
-        Ok(Self { onednn: OneDnn::get()?, window, size })
+        Ok(Self { onednn: OneDnn::get()?, window, size, element: PhantomData })
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let gradient = context.map(0)?;
+        let gradient: Map<E> = context.map(0)?;
         let [height, width] = self.size;
         let [batch, down, across, channels] = gradient.dims;
         let dims = [batch, height, width, channels];
@@ -136,24 +140,25 @@ impl Operator for MaxPoolGradient {
         }
         let places = Bytes(context.bytes(1, gradient.dims)?);
         let length = dims.iter().product();
-        let target = Column::new(context.needed(0, &dims)?, length);
-        let input = Column::new(gradient.data, gradient.length());
+        let target = Column::new(context.needed::<E>(0, &dims)?, length);
+        let input = gradient.column();
         let picture = height * width * channels;
         self.onednn.team().share(batch, 1, |_, pictures| {
             for index in pictures {
                 // SAFETY: each picture is one thread's; the inputs are only read.
                 let target = unsafe { target.part(&(index * picture..(index + 1) * picture)) };
-                target.fill(0.0);
-                for row in 0..down * across {
-                    let start = (index * down * across + row) * channels;
-                    // SAFETY: as above.
-                    let (slope, taken) =
-                        unsafe { (&*input.part(&(start..start + channels)), &*places.part(start, channels)) };
-                    for (place, y, x) in self.window.places([row / across, row % across], self.size) {
-                        let at = (y * width + x) * channels;
-                        add_taken(slope, taken, place, &mut target[at..at + channels]);
+                E::summed(target, |sums| {
+                    for row in 0..down * across {
+                        let start = (index * down * across + row) * channels;
+                        // SAFETY: as above.
+                        let (slope, taken) =
+                            unsafe { (&*input.part(&(start..start + channels)), &*places.part(start, channels)) };
+                        for (place, y, x) in self.window.places([row / across, row % across], self.size) {
+                            let at = (y * width + x) * channels;
+                            add_taken(slope, taken, place, &mut sums[at..at + channels]);
+                        }
                     }
-                }
+                });
             }
         })
     }
@@ -177,26 +182,27 @@ impl Bytes {
     }
 }
 
-/// Input: a map [N, H, W, C]. Output: the mean over its places, [N, C, 1, 1].
-pub struct GlobalAveragePool {
+/// Input: a map [N, H, W, C]. Output: the mean over its places, float32 [N, C, 1, 1].
+pub struct GlobalAveragePool<E> {
     onednn: &'static OneDnn,
+    element: PhantomData<E>,
 }
 
-impl Operator for GlobalAveragePool {
+impl<E: Element> Operator for GlobalAveragePool<E> {
     const NAME: &'static CStr = c"GlobalAveragePool";
-    const INPUTS: &'static [Slot] = &[FLOAT];
+    const INPUTS: &'static [Slot] = &[E::SLOT];
     const OUTPUTS: &'static [Slot] = &[FLOAT];
 
     fn create(_: &Attributes) -> Result<Self> {
-        Ok(Self { onednn: OneDnn::get()? })
+        Ok(Self { onednn: OneDnn::get()?, element: PhantomData })
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn compute(&self, context: &Context) -> Result<()> {
-        let map = context.map(0)?;
+        let map: Map<E> = context.map(0)?;
         let [batch, height, width, channels] = map.dims;
         let means = Column::new(context.needed(0, &[batch, channels, 1, 1])?, batch * channels);
-        let input = Column::new(map.data, map.length());
+        let input = map.column();
         self.onednn.team().share(batch, 1, |_, pictures| {
             for picture in pictures {
                 // SAFETY: each picture is one thread's; the input is only read.
@@ -214,38 +220,37 @@ impl Operator for GlobalAveragePool {
     }
 }
 
-/// Input: the gradient of the means, [N, C, 1, 1]. Output: that of the map.
-pub struct GlobalAveragePoolGradient {
+/// Inputs: the gradient of the means, float32 [N, C, 1, 1]; the map, which is not read: its shape and elements are those of its
+/// gradient. Output: that.
+pub struct GlobalAveragePoolGradient<E> {
     onednn: &'static OneDnn,
-    size: [usize; 2],
+    element: PhantomData<E>,
 }
 
-impl Operator for GlobalAveragePoolGradient {
+impl<E: Element> Operator for GlobalAveragePoolGradient<E> {
     const NAME: &'static CStr = c"GlobalAveragePoolGradient";
-    const INPUTS: &'static [Slot] = &[FLOAT];
-    const OUTPUTS: &'static [Slot] = &[FLOAT];
+    const INPUTS: &'static [Slot] = &[FLOAT, E::SLOT];
+    const OUTPUTS: &'static [Slot] = &[E::SLOT];
 
-    fn create(attributes: &Attributes) -> Result<Self> {
-        Ok(Self { onednn: OneDnn::get()?, size: attributes.lengths(c"size")? })
+    fn create(_: &Attributes) -> Result<Self> {
+        Ok(Self { onednn: OneDnn::get()?, element: PhantomData })
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn compute(&self, context: &Context) -> Result<()> {
-        let gradient = context.map(0)?;
-        let [batch, channels, ..] = gradient.dims;
-        let [height, width] = self.size;
+        let (gradient, map): (Map, Map<E>) = (context.map(0)?, context.map(1)?);
+        let [batch, height, width, channels] = map.dims;
         if gradient.dims != [batch, channels, 1, 1] {
-            return Err(invalid(format!("the gradient must have the shape [N, C, 1, 1], but has {:?}", gradient.dims)));
+            return Err(invalid(format!("the gradient {:?} does not fit a map {:?}", gradient.dims, map.dims)));
         }
-        let dims = [batch, height, width, channels];
-        let target = Column::new(context.needed(0, &dims)?, dims.iter().product());
-        let input = Column::new(gradient.data, gradient.length());
+        let target = Column::new(context.needed::<E>(0, &map.dims)?, map.length());
+        let input = gradient.column();
         let places = height * width;
         self.onednn.team().share(batch, 1, |_, pictures| {
             for picture in pictures {
                 // SAFETY: each picture is one thread's; the input is only read.
                 let slope = unsafe { &*input.part(&(picture * channels..(picture + 1) * channels)) };
-                let share: Vec<f32> = slope.iter().map(|slope| slope / places as f32).collect();
+                let share: Vec<E> = slope.iter().map(|slope| E::nearest(slope / places as f32)).collect();
                 for place in picture * places..(picture + 1) * places {
                     // SAFETY: as above.
                     unsafe { target.part(&(place * channels..(place + 1) * channels)) }.copy_from_slice(&share);

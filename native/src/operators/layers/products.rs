@@ -7,7 +7,8 @@ use std::arch::x86_64::{
 use std::ops::Range;
 
 use super::affine::Affine;
-use super::channels::activate;
+use super::channels::{activate, round};
+use super::element::Element;
 use crate::error::Result;
 use crate::onednn::Team;
 use crate::operators::context::Column;
@@ -25,11 +26,11 @@ const fn panels(columns: usize, width: usize) -> usize {
 }
 
 /// Two maps and what comes of them.
-pub struct Operands<'a> {
+pub struct Operands<'a, E> {
     /// [places, out]
-    pub gradient: Column,
+    pub gradient: Column<E>,
     pub out: usize,
-    pub input: Column,
+    pub input: Column<E>,
     /// Columns of the input.
     pub from: usize,
     /// What is done to the input, and a `ReLU` behind.
@@ -53,7 +54,12 @@ pub fn room_for(team: Team, out: usize, from: usize) -> usize {
 /// # Safety
 /// The processor must have AVX2 and FMA; all must have the lengths given, the room that of [`room_for`], and the result be no
 /// one else's.
-pub unsafe fn sum_of_products(team: Team, operands: &Operands, reset: bool, room: &mut [f32]) -> Result<()> {
+pub unsafe fn sum_of_products<E: Element>(
+    team: Team,
+    operands: &Operands<E>,
+    reset: bool,
+    room: &mut [f32],
+) -> Result<()> {
     let own = room.len() / team.threads().max(1);
     let room = Column::new(room.as_mut_ptr(), room.len());
     team.share(operands.out, TALL, |thread, rows| {
@@ -63,7 +69,7 @@ pub unsafe fn sum_of_products(team: Team, operands: &Operands, reset: bool, room
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut [f32]) {
+unsafe fn part<E: Element>(operands: &Operands<E>, rows: Range<usize>, reset: bool, room: &mut [f32]) {
     let Operands { gradient, out, input, from, before, place, places, result } = operands;
     let (tall, wide) = room.split_at_mut(panels(rows.len(), TALL));
     for start in (0..*places).step_by(DEPTH) {
@@ -74,7 +80,7 @@ unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut 
             let row = unsafe { &*gradient.part(&(at + rows.start..at + rows.end)) };
             for (panel, values) in row.chunks(TALL).enumerate() {
                 let target = &mut tall[(panel * DEPTH + step) * TALL..][..TALL];
-                target[..values.len()].copy_from_slice(values);
+                widen(values, &mut target[..values.len()]);
                 target[values.len()..].fill(0.0);
             }
             // SAFETY: within the input, which is only read.
@@ -85,10 +91,13 @@ unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut 
                     Some(row) => {
                         let columns = panel * WIDE..(*from).min(panel * WIDE + WIDE);
                         let (taken, others) = target.split_at_mut(columns.len());
-                        taken.copy_from_slice(&row[columns.clone()]);
+                        widen(&row[columns.clone()], taken);
                         others.fill(0.0);
                         if let Some(Affine { factors, offsets }) = before {
                             activate(taken, &factors[columns.clone()], &offsets[columns]);
+                            if !E::EXACT {
+                                round::<E, f32>(taken);
+                            }
                         }
                     }
                     None => target.fill(0.0),
@@ -109,6 +118,13 @@ unsafe fn part(operands: &Operands, rows: Range<usize>, reset: bool, room: &mut 
                 }
             }
         }
+    }
+}
+
+#[inline]
+fn widen<E: Element>(values: &[E], target: &mut [f32]) {
+    for (target, value) in target.iter_mut().zip(values) {
+        *target = value.wide();
     }
 }
 

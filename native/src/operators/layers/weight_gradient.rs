@@ -1,39 +1,43 @@
 //! `ConvolutionWeightGradient`: adds the gradient of a convolution's weights to their buffer.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
 
 use super::affine::Affine;
-use super::channels::{activate, each_rows};
+use super::channels::{activate, convert, copy, each_rows, round};
+use super::element::Element;
 use super::geometry::{Geometry, Made};
+use super::pictures::{as_they_are, numbers, portion};
 use super::products::{Operands, room_for, sum_of_products};
 use super::winograd::{applies, weight_gradient};
 use crate::error::Result;
-use crate::onednn::{self, Desc, OneDnn, Primitive, Role, Team, with_workspace};
+use crate::onednn::{self, Desc, Number, OneDnn, Primitive, Role, Team, with_workspace};
 use crate::operators::context::{Attributes, Column, Context, Map};
 use crate::operators::{BOOL, FLOAT, Operator, Slot, invalid};
 
 /// Inputs: the convolution's input [N, H, W, in], its output's gradient [N, H', W', out], the buffer
 /// [out, in, height, width], and whether to write over it. Optional: a `BatchNorm`'s scale, offset, saved mean and inverse
 /// deviation, [in] each, where the convolution's input is what that and a `ReLU` make of the input given here.
-pub struct ConvolutionWeightGradient {
+pub struct ConvolutionWeightGradient<E> {
     onednn: &'static OneDnn,
     geometry: Geometry,
     made: Made<Way>,
+    element: PhantomData<E>,
 }
 
 /// A gradient to be computed.
-struct Task {
+struct Task<E> {
     team: Team,
     shapes: onednn::Convolution,
-    input: Map,
-    gradient: Map,
+    input: Map<E>,
+    gradient: Map<E>,
     buffer: Map,
     reset: bool,
     before: Option<Affine>,
 }
 
 enum Way {
-    Direct(Direct),
+    Direct(Box<Direct>),
     /// For each place of the kernel a product of matrices.
     Products,
     Winograd,
@@ -41,6 +45,9 @@ enum Way {
 
 struct Direct {
     primitive: Primitive,
+    number: Number,
+    /// As many pictures as it takes at a time.
+    portion: onednn::Convolution,
     /// Whether it is a 1x1 convolution that skips places: the others are gathered first.
     skips: bool,
     /// Numbers of the layout that the primitive has chosen for the gradient.
@@ -51,7 +58,10 @@ struct Direct {
 }
 
 impl Way {
-    fn new(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+    fn new<E: Element>(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+        if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new(onednn, E::NUMBER, shapes))? {
+            return Ok(Self::Direct(direct));
+        }
         if !exact && applies(shapes) {
             return Ok(Self::Winograd);
         }
@@ -59,61 +69,84 @@ impl Way {
         if onednn.instruction_set() == "AVX2" && tall * wide <= 9 && out.min(from) >= 16 {
             return Ok(Self::Products);
         }
+        Direct::new(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)
+    }
+}
+
+impl Direct {
+    fn new(onednn: &'static OneDnn, number: Number, portion: onednn::Convolution) -> Result<Box<Self>> {
         // oneDNN 3.11 gathers the places itself, but writes past its scratch memory where channels are few.
-        let skips = shapes.kernel == [1, 1] && shapes.pads == [0; 4] && shapes.strides != [1, 1];
-        let [batch, down, across, _] = shapes.output;
-        let dense = [batch, down, across, shapes.input[3]];
+        let skips = portion.kernel == [1, 1] && portion.pads == [0; 4] && portion.strides != [1, 1];
+        let [batch, down, across, _] = portion.output;
+        let dense = [batch, down, across, portion.input[3]];
         let (primitive, chosen) = if skips {
-            Primitive::weight_gradient(onednn, &onednn::Convolution { input: dense, strides: [1, 1], ..*shapes })?
+            let shapes = onednn::Convolution { input: dense, strides: [1, 1], ..portion };
+            Primitive::weight_gradient(onednn, number, &shapes)?
         } else {
-            Primitive::weight_gradient(onednn, shapes)?
+            Primitive::weight_gradient(onednn, number, &portion)?
         };
-        let kept = Desc::plain(onednn, &shapes.weights())?;
-        Ok(Self::Direct(Direct {
+        let kept = Desc::plain(onednn, &portion.weights())?;
+        Ok(Box::new(Self {
             primitive,
+            number,
+            portion,
             skips,
             length: chosen.length(),
             over: Primitive::reorder(&chosen, &kept, false)?,
             adding: Primitive::reorder(&chosen, &kept, true)?,
         }))
     }
-}
 
-impl Direct {
+    /// `T` is what the primitive takes.
+    ///
     /// # Safety
     /// The maps and the buffer must have the shapes that this was made for.
-    unsafe fn run(&mut self, task: &Task) -> Result<()> {
+    unsafe fn run<E: Element, T: Element>(&mut self, task: &Task<E>) -> Result<()> {
         let &Task { team, ref shapes, input, gradient, buffer, reset, ref before } = task;
-        let Self { primitive, skips, length, over, adding } = self;
-        let (map, strides) = if *skips { (gradient, shapes.strides) } else { (input, [1, 1]) };
-        let copied = if *skips || before.is_some() { map.rows() * input.dims[3] } else { 0 };
-        with_workspace([*length, copied], |[own, copy]| {
-            let mut source = input.data;
-            if !copy.is_empty() {
-                gather(team, input, map.dims, strides, copy)?;
-                if let Some(before) = before {
-                    apply(team, before, copy)?;
+        let Self { primitive, portion, skips, length, over, adding, .. } = self;
+        let (places, strides) = if *skips { (portion.output, shapes.strides) } else { (portion.input, [1, 1]) };
+        let [of_input, of_output] = numbers(portion);
+        let other = T::NUMBER != E::NUMBER;
+        let dense: usize = places[..3].iter().product::<usize>() * input.dims[3];
+        let lengths = [if *skips || before.is_some() || other { dense } else { 0 }, if other { of_output } else { 0 }];
+        with_workspace([*length, lengths[0], lengths[1]], |[own, taken, slope]| {
+            for index in 0..input.dims[0] / portion.input[0] {
+                // SAFETY: as promised by the caller; the workspace has the lengths asked for, and none asks for more than float32.
+                unsafe {
+                    let some = Map { data: input.data.add(index * of_input), dims: portion.input };
+                    let mut source: *mut c_void = some.data.cast();
+                    if !taken.is_empty() {
+                        let taken = Column::new(taken.as_mut_ptr().cast::<T>(), dense);
+                        gather(team, some, places, strides, taken)?;
+                        if let Some(before) = before {
+                            apply::<E, T>(team, before, taken, dense)?;
+                        }
+                        source = taken.data().cast();
+                    }
+                    let some = gradient.data.add(index * of_output);
+                    let mut of_destination: *mut c_void = some.cast();
+                    if other {
+                        copy(team, of_output, some, slope.as_mut_ptr())?;
+                        of_destination = slope.as_mut_ptr().cast();
+                    }
+                    let own: *mut c_void = own.as_mut_ptr().cast();
+                    primitive.run(&[
+                        (Role::Source, source),
+                        (Role::DestinationGradient, of_destination),
+                        (Role::WeightsGradient, own),
+                    ])?;
+                    let into = if reset && index == 0 { &mut *over } else { &mut *adding };
+                    into.run(&[(Role::Source, own), (Role::Destination, buffer.data.cast())])?;
                 }
-                source = copy.as_mut_ptr();
             }
-            let own = own.as_mut_ptr();
-            // SAFETY: as promised by the caller; the workspace has the lengths asked for.
-            unsafe {
-                primitive.run(&[
-                    (Role::Source, source),
-                    (Role::DestinationGradient, gradient.data),
-                    (Role::WeightsGradient, own),
-                ])?;
-                let into = if reset { over } else { adding };
-                into.run(&[(Role::Source, own), (Role::Destination, buffer.data)])
-            }
+            Ok(())
         })
     }
 }
 
 /// # Safety
 /// The maps and the buffer must have these shapes, and the processor AVX2.
-unsafe fn by_products(task: &Task) -> Result<()> {
+unsafe fn by_products<E: Element>(task: &Task<E>) -> Result<()> {
     let &Task { team, ref shapes, input, gradient, buffer, reset, ref before } = task;
     let [out, from, tall, wide] = shapes.weights();
     let [_, height, width, _] = shapes.input;
@@ -132,9 +165,9 @@ unsafe fn by_products(task: &Task) -> Result<()> {
             };
             let result = if single { buffer.data } else { own[tap * length..].as_mut_ptr() };
             let operands = Operands {
-                gradient: Column::new(gradient.data, gradient.length()),
+                gradient: gradient.column(),
                 out,
-                input: Column::new(input.data, input.length()),
+                input: input.column(),
                 from,
                 before: before.as_ref(),
                 place: &place,
@@ -148,7 +181,7 @@ unsafe fn by_products(task: &Task) -> Result<()> {
             return Ok(());
         }
         // From [place of the kernel, out, in] to [out, in, place].
-        let buffer = Column::new(buffer.data, buffer.length());
+        let buffer = buffer.column();
         team.share(length, 1, |_, range| {
             // SAFETY: each thread has a part of its own.
             let target = unsafe { buffer.part(&(range.start * area..range.end * area)) };
@@ -163,15 +196,15 @@ unsafe fn by_products(task: &Task) -> Result<()> {
 }
 
 /// Copies so many places of each picture, some rows and columns apart.
-fn gather(
+fn gather<E: Element, T: Element>(
     team: Team,
-    input: Map,
+    input: Map<E>,
     [batch, down, across, _]: [usize; 4],
     [tall, wide]: [usize; 2],
-    dense: &mut [f32],
+    to: Column<T>,
 ) -> Result<()> {
     let [_, height, width, channels] = input.dims;
-    let (from, to) = (Column::new(input.data, input.length()), Column::new(dense.as_mut_ptr(), dense.len()));
+    let from = input.column();
     team.share(batch * down, 1, |_, rows| {
         for row in rows {
             let start = (row / down * height + row % down * tall) * width;
@@ -179,33 +212,40 @@ fn gather(
                 let (source, target) = ((start + place * wide) * channels, (row * across + place) * channels);
                 // SAFETY: each row is one thread's; the input is only read.
                 unsafe {
-                    to.part(&(target..target + channels)).copy_from_slice(from.part(&(source..source + channels)));
+                    convert(&*from.part(&(source..source + channels)), to.part(&(target..target + channels)));
                 }
             }
         }
     })
 }
 
-/// What a `BatchNorm` and a `ReLU` make of a map, in its place.
-fn apply(team: Team, before: &Affine, map: &mut [f32]) -> Result<()> {
+/// What a `BatchNorm` and a `ReLU` make of a map, in its place, as it was when its elements were `E`.
+fn apply<E: Element, T: Element>(team: Team, before: &Affine, map: Column<T>, length: usize) -> Result<()> {
     let channels = before.factors.len();
     let tiled = before.tiled();
-    let (rows, map) = (map.len() / channels, Column::new(map.as_mut_ptr(), map.len()));
-    // SAFETY: parts of different threads are apart.
-    each_rows(team, rows, channels, |range| unsafe { activate(map.part(&range), &tiled.factors, &tiled.offsets) })
+    each_rows(team, length / channels, channels, |range| {
+        // SAFETY: parts of different threads are apart.
+        let part = unsafe { map.part(&range) };
+        activate(part, &tiled.factors, &tiled.offsets);
+        if T::NUMBER != E::NUMBER {
+            round::<E, T>(part);
+        }
+    })
 }
 
-impl Operator for ConvolutionWeightGradient {
+impl<E: Element> Operator for ConvolutionWeightGradient<E> {
     const NAME: &'static CStr = c"ConvolutionWeightGradient";
     const INPUTS: &'static [Slot] =
-        &[FLOAT, FLOAT, FLOAT, BOOL, FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
+        &[E::SLOT, E::SLOT, FLOAT, BOOL, FLOAT.optional(), FLOAT.optional(), FLOAT.optional(), FLOAT.optional()];
 
     fn create(attributes: &Attributes) -> Result<Self> {
-        Ok(Self { onednn: OneDnn::get()?, geometry: Geometry::read(attributes)?, made: Made::new() })
+        let geometry = Geometry::read(attributes)?;
+        Ok(Self { onednn: OneDnn::get()?, geometry, made: Made::new(), element: PhantomData })
     }
 
     fn compute(&self, context: &Context) -> Result<()> {
-        let (input, gradient, buffer) = (context.map(0)?, context.map(1)?, context.map(2)?);
+        let (input, gradient): (Map<E>, Map<E>) = (context.map(0)?, context.map(1)?);
+        let buffer: Map = context.map(2)?;
         let shapes = self.geometry.shapes(input.dims, buffer.dims)?;
         if shapes.output != gradient.dims {
             let (expected, received) = (shapes.output, gradient.dims);
@@ -214,7 +254,7 @@ impl Operator for ConvolutionWeightGradient {
         let before = if context.has(4)? { Some(Affine::read(context, 4, input.dims[3])?) } else { None };
         let task = Task { team: self.onednn.team(), shapes, input, gradient, buffer, reset: context.flag(3)?, before };
         let Task { team, shapes, reset, before, .. } = &task;
-        let make = || Way::new(self.onednn, shapes, self.geometry.exact);
+        let make = || Way::new::<E>(self.onednn, shapes, self.geometry.exact);
         // SAFETY: the maps and the buffer have the shapes that both were made for.
         self.made.with(input.dims, make, |way| unsafe {
             match way {
@@ -223,7 +263,8 @@ impl Operator for ConvolutionWeightGradient {
                     weight_gradient(*team, shapes, source, gradient.data, buffer.data, *reset)
                 }
                 Way::Products => by_products(&task),
-                Way::Direct(direct) => direct.run(&task),
+                Way::Direct(direct) if direct.number == E::NUMBER => direct.run::<E, E>(&task),
+                Way::Direct(direct) => direct.run::<E, f32>(&task),
             }
         })?;
         context.finish()

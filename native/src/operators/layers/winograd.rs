@@ -4,13 +4,16 @@
 
 mod lines;
 mod products;
+mod tiles;
 mod transforms;
 
 use super::affine::Affine;
+use super::element::Element;
 use crate::error::Result;
 use crate::onednn::{Convolution, Team, with_workspace};
 use products::{PLACES, multiply, multiply_transposed};
-use transforms::{LANES, Tiles, WeightsOf, matrix};
+use tiles::Tiles;
+use transforms::{LANES, WeightsOf, matrix};
 
 /// Transformed tiles that are held at a time, in numbers: they stay in a cache, near if they can.
 const CHUNK: usize = 1 << 19;
@@ -47,12 +50,12 @@ fn lengths([from, to]: [usize; 2], longest: usize) -> [usize; 3] {
 /// # Safety
 /// [`applies`] must have said yes to `shapes`; the input, `weights` [out, in, 3, 3] and the output must have them, and the
 /// output be no one else's.
-pub unsafe fn convolve(
+pub unsafe fn convolve<E: Element>(
     team: Team,
     shapes: &Convolution,
-    input: *const f32,
+    input: *const E,
     weights: *const f32,
-    output: *mut f32,
+    output: *mut E,
 ) -> Result<()> {
     let channels = [shapes.input[3], shapes.output[3]];
     // SAFETY: as promised by the caller.
@@ -64,13 +67,13 @@ pub unsafe fn convolve(
 ///
 /// # Safety
 /// As for [`convolve`].
-pub unsafe fn input_gradient(
+pub unsafe fn input_gradient<E: Element>(
     team: Team,
     shapes: &Convolution,
-    gradient: *const f32,
+    gradient: *const E,
     weights: *const f32,
-    result: *mut f32,
-    addend: Option<*const f32>,
+    result: *mut E,
+    addend: Option<*const E>,
 ) -> Result<()> {
     let channels = [shapes.output[3], shapes.input[3]];
     // SAFETY: as promised by the caller.
@@ -78,21 +81,21 @@ pub unsafe fn input_gradient(
 }
 
 #[allow(clippy::too_many_arguments)] // All of a convolution.
-unsafe fn run(
+unsafe fn run<E: Element>(
     team: Team,
     tiles: Tiles,
     of: WeightsOf,
     [from, to]: [usize; 2],
-    source: *const f32,
+    source: *const E,
     weights: *const f32,
-    destination: *mut f32,
-    addend: Option<*const f32>,
+    destination: *mut E,
+    addend: Option<*const E>,
 ) -> Result<()> {
     let longest = longest(tiles, [from, to]);
     with_workspace(lengths([from, to], longest), |[kernels, inputs, outputs]| {
         // SAFETY: as promised by the caller; the workspace's pieces have the lengths that the transforms fill.
         unsafe {
-            transforms::weights(team, of, weights, [from, to], kernels)?;
+            transforms::weights::<E>(team, of, weights, [from, to], kernels)?;
             for (start, length) in chunks(tiles.count(), longest) {
                 transforms::input(team, tiles, (source, None), from, start..start + length, inputs)?;
                 multiply(team, [length, from, to], inputs, kernels, outputs)?;
@@ -108,11 +111,11 @@ unsafe fn run(
 ///
 /// # Safety
 /// As for [`convolve`].
-pub unsafe fn weight_gradient(
+pub unsafe fn weight_gradient<E: Element>(
     team: Team,
     shapes: &Convolution,
-    input: (*const f32, Option<&Affine>),
-    gradient: *const f32,
+    input: (*const E, Option<&Affine>),
+    gradient: *const E,
     buffer: *mut f32,
     reset: bool,
 ) -> Result<()> {

@@ -9,9 +9,11 @@ use std::ops::Range;
 use super::lines::{
     FIELD, KERNEL, TILE, Vector, gradient_line, input_line, output_line, weights_gradient_line, weights_line,
 };
+use super::tiles::Tiles;
 use crate::error::Result;
 use crate::onednn::Team;
 use crate::operators::layers::affine::Affine;
+use crate::operators::layers::element::Element;
 
 /// Channels of a vector.
 pub const LANES: usize = 8;
@@ -41,53 +43,21 @@ pub enum WeightsOf {
     InputGradient,
 }
 
-/// How a map is cut into tiles.
-#[derive(Clone, Copy)]
-pub struct Tiles {
-    batch: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Tiles {
-    pub const fn of([batch, height, width, _]: [usize; 4]) -> Self {
-        Self { batch, height, width }
-    }
-
-    const fn across(self) -> usize {
-        self.width.div_ceil(TILE)
-    }
-
-    const fn down(self) -> usize {
-        self.height.div_ceil(TILE)
-    }
-
-    pub const fn count(self) -> usize {
-        self.batch * self.down() * self.across()
-    }
-
-    /// Picture, top and left of a tile.
-    const fn place(self, tile: usize) -> (usize, usize, usize) {
-        let (row, column) = (tile / self.across(), tile % self.across());
-        (row / self.down(), row % self.down() * TILE, column * TILE)
-    }
-}
-
 /// Memory that threads share, each writing to places of its own.
 #[derive(Clone, Copy)]
-pub struct Shared(pub *mut f32);
+pub struct Shared<E = f32>(pub *mut E);
 
 // SAFETY: the loops below keep the threads' places apart.
-unsafe impl Send for Shared {}
+unsafe impl<E: Send> Send for Shared<E> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<E: Send> Sync for Shared<E> {}
 
-impl Shared {
-    pub const fn of(values: &[f32]) -> Self {
+impl<E: Copy> Shared<E> {
+    pub const fn of(values: &[E]) -> Self {
         Self(values.as_ptr().cast_mut())
     }
 
-    pub const fn at(self, offset: usize) -> *mut f32 {
+    pub const fn at(self, offset: usize) -> *mut E {
         self.0.wrapping_add(offset)
     }
 }
@@ -136,10 +106,10 @@ unsafe fn store(vectors: &[[Vector; FIELD]; FIELD], matrices: Shared, stride: us
 ///
 /// # Safety
 /// The map must have the tiles' shape, and `out` room for the range.
-pub unsafe fn input(
+pub unsafe fn input<E: Element>(
     team: Team,
     tiles: Tiles,
-    (map, before): (*const f32, Option<&Affine>),
+    (map, before): (*const E, Option<&Affine>),
     channels: usize,
     range: Range<usize>,
     out: &mut [f32],
@@ -150,10 +120,10 @@ pub unsafe fn input(
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn input_tile(
+unsafe fn input_tile<E: Element>(
     tiles: Tiles,
     tile: usize,
-    (map, before): (Shared, Option<&Affine>),
+    (map, before): (Shared<E>, Option<&Affine>),
     channels: usize,
     out: Shared,
     [rows, row]: [usize; 2],
@@ -174,10 +144,11 @@ unsafe fn input_tile(
                 let Some(column) = (left + x).checked_sub(1).filter(|&column| column < tiles.width) else { continue };
                 let index = ((picture * tiles.height + row) * tiles.width + column) * channels + channel;
                 // SAFETY: within the map.
-                *place = unsafe { _mm256_loadu_ps(map.at(index)) };
+                *place = unsafe { E::load(map.at(index)) };
                 if let Some((factor, offset)) = before {
                     let scaled = _mm256_add_ps(_mm256_mul_ps(factor, *place), offset);
-                    *place = _mm256_max_ps(scaled, _mm256_setzero_ps());
+                    // SAFETY: the processor has the instructions.
+                    *place = unsafe { E::rounded(_mm256_max_ps(scaled, _mm256_setzero_ps())) };
                 }
             }
         }
@@ -191,10 +162,10 @@ unsafe fn input_tile(
 ///
 /// # Safety
 /// As for [`input`].
-pub unsafe fn gradient(
+pub unsafe fn gradient<E: Element>(
     team: Team,
     tiles: Tiles,
-    map: *const f32,
+    map: *const E,
     channels: usize,
     range: Range<usize>,
     out: &mut [f32],
@@ -205,7 +176,14 @@ pub unsafe fn gradient(
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn gradient_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize, out: Shared, [rows, row]: [usize; 2]) {
+unsafe fn gradient_tile<E: Element>(
+    tiles: Tiles,
+    tile: usize,
+    map: Shared<E>,
+    channels: usize,
+    out: Shared,
+    [rows, row]: [usize; 2],
+) {
     let places = matrix(rows, channels);
     let (picture, top, left) = tiles.place(tile);
     for channel in (0..channels).step_by(LANES) {
@@ -214,7 +192,7 @@ unsafe fn gradient_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize,
             for (x, place) in line.iter_mut().enumerate().take(tiles.width - left) {
                 let index = ((picture * tiles.height + top + y) * tiles.width + left + x) * channels + channel;
                 // SAFETY: within the map.
-                *place = unsafe { _mm256_loadu_ps(map.at(index)) };
+                *place = unsafe { E::load(map.at(index)) };
             }
         }
         let transformed = both_ways!(gradient_line, square, TILE, FIELD);
@@ -227,14 +205,14 @@ unsafe fn gradient_tile(tiles: Tiles, tile: usize, map: Shared, channels: usize,
 ///
 /// # Safety
 /// The map and the addend must have the tiles' shape; these tiles of the map must be no one else's.
-pub unsafe fn output(
+pub unsafe fn output<E: Element>(
     team: Team,
     tiles: Tiles,
     products: &[f32],
     channels: usize,
     range: Range<usize>,
-    map: *mut f32,
-    addend: Option<*const f32>,
+    map: *mut E,
+    addend: Option<*const E>,
 ) -> Result<()> {
     let (products, map) = (Shared::of(products), Shared(map));
     let addend = addend.map(|addend| Shared(addend.cast_mut()));
@@ -243,14 +221,14 @@ pub unsafe fn output(
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn output_tile(
+unsafe fn output_tile<E: Element>(
     tiles: Tiles,
     tile: usize,
     products: Shared,
     [rows, row]: [usize; 2],
     channels: usize,
-    map: Shared,
-    addend: Option<Shared>,
+    map: Shared<E>,
+    addend: Option<Shared<E>>,
 ) {
     let places = matrix(rows, channels);
     let (picture, top, left) = tiles.place(tile);
@@ -267,21 +245,21 @@ unsafe fn output_tile(
                 // SAFETY: within the map; the addend is read before it may be written over.
                 unsafe {
                     let sum = match addend {
-                        Some(addend) => _mm256_add_ps(*vector, _mm256_loadu_ps(addend.at(index))),
+                        Some(addend) => _mm256_add_ps(*vector, E::load(addend.at(index))),
                         None => *vector,
                     };
-                    _mm256_storeu_ps(map.at(index), sum);
+                    E::store(map.at(index), sum);
                 }
             }
         }
     }
 }
 
-/// Transforms weights [out, in, 3, 3] into `out`, 36 matrices [from, to].
+/// Transforms weights [out, in, 3, 3], as elements can hold them, into `out`, 36 matrices [from, to].
 ///
 /// # Safety
 /// The weights must have the shape that `of`, `from` and `to` say.
-pub unsafe fn weights(
+pub unsafe fn weights<E: Element>(
     team: Team,
     of: WeightsOf,
     weights: *const f32,
@@ -293,13 +271,13 @@ pub unsafe fn weights(
     match of {
         // SAFETY: `supported` has been asked; each line of each matrix is one thread's.
         WeightsOf::Forward => each_line(team, [from, to], |source, target| unsafe {
-            weights_vector(of, weights, [from, to], [source, target], out);
+            weights_vector::<E>(of, weights, [from, to], [source, target], out);
         }),
         WeightsOf::InputGradient => team.share(from, 1, |_, part| {
             for source in part {
                 for target in (0..to).step_by(LANES) {
                     // SAFETY: `supported` has been asked; each row of each matrix is one thread's.
-                    unsafe { weights_vector(of, weights, [from, to], [source, target], out) };
+                    unsafe { weights_vector::<E>(of, weights, [from, to], [source, target], out) };
                 }
             }
         }),
@@ -320,7 +298,7 @@ fn each_line(team: Team, [from, to]: [usize; 2], work: impl Fn(usize, usize) + S
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn weights_vector(
+unsafe fn weights_vector<E: Element>(
     of: WeightsOf,
     weights: Shared,
     [from, to]: [usize; 2],
@@ -346,7 +324,7 @@ unsafe fn weights_vector(
     let mut square = [[_mm256_setzero_ps(); KERNEL]; KERNEL];
     for (vector, values) in square.as_flattened_mut().iter_mut().zip(&lanes) {
         // SAFETY: eight numbers.
-        *vector = unsafe { _mm256_loadu_ps(values.as_ptr()) };
+        *vector = unsafe { E::rounded(_mm256_loadu_ps(values.as_ptr())) };
     }
     let transformed = both_ways!(weights_line, square, KERNEL, FIELD);
     // SAFETY: the row's part of each matrix.

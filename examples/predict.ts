@@ -1,0 +1,13 @@
+/** Names what is on pictures: `predict.ts infer_model a.jpg b.png`. */
+import { readFile } from 'node:fs/promises';
+import { Classifier } from 'ortune';
+
+const [model = 'models/infer_model', ...pictures] = process.argv.slice(2);
+
+await using classifier = await Classifier.load(model);
+for (const picture of pictures) {
+  // A path would do as well; bytes may come from anywhere.
+  const guesses = await classifier.predict(await readFile(picture), { top: 3 });
+  const text = guesses.map(({ label, probability }) => `${label} ${(probability * 100).toFixed(1)} %`);
+  console.log(`${picture}: ${text.join(', ')}`);
+}

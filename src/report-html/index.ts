@@ -1,0 +1,1 @@
+export { REPORT_FILE, type ReportOptions, writeReport } from './write-report.ts';
