@@ -15,6 +15,7 @@ export {
 } from '../onnx/index.ts';
 export { type AugmentationOptions, checkAugmentation } from './augment/index.ts';
 export { type CheckDataOptions, checkData, type DataProblem, type DataReport } from './check-data/index.ts';
+export { type Dashboard, type DashboardOptions, dashboard } from './dashboard/index.ts';
 export { type Dataset, openDataset, readSample, type Sample } from './data/index.ts';
 export { type DownloadEvent, download } from './download/index.ts';
 export { OrtuneError } from './errors.ts';
@@ -33,6 +34,7 @@ export { Evaluation, type EvaluationResult } from './metrics/index.ts';
 export { checkRecipe, loadRecipe, type Recipe } from './recipes/index.ts';
 export { CheckpointState, Runtime, type Tensor, TrainingSession } from './runtime/index.ts';
 export { type RequestRecord, type RunningServer, type ServeOptions, serve } from './serve/index.ts';
+export { type Recorder, tensorBoardRecorder } from './tensorboard/index.ts';
 export {
   type FindRateOptions,
   type FinetuneOptions,

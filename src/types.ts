@@ -31,6 +31,7 @@ export type { Tensors, TrainingSessionSource } from './runtime/training-session.
 export type { ScheduleOptions, ScheduleShape } from './schedules/learning-rate.ts';
 export type { RateSuggestion } from './schedules/rate-finder.ts';
 export type { AverageOptions } from './schedules/weight-average.ts';
+export type { ParameterSource } from './tensorboard/recorder.ts';
 export type { BatchNormChoice } from './training/batch-norm.ts';
 export type { TestPart } from './training/batch-source.ts';
 export type { DeviceChoice } from './training/device.ts';

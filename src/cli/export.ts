@@ -2,10 +2,10 @@ import { EXPORT_DEFAULTS, EXPORT_PRECISIONS, exportModel } from '../export/index
 import { FINETUNE_DEFAULTS } from '../training/options.ts';
 import type { Command } from './run.ts';
 import { runStage } from './stage.ts';
-import { outputOf, REPORT_FLAGS, type ReportArguments } from './stage-flags.ts';
+import { OUTPUT_FLAGS, type OutputArguments, outputOf } from './stage-flags.ts';
 import { checkWhole } from './whole.ts';
 
-interface Options extends ReportArguments {
+interface Options extends OutputArguments {
   model: string;
   precision: (typeof EXPORT_PRECISIONS)[number];
   data: string | undefined;
@@ -43,7 +43,7 @@ export const exportCommand: Command<Options> = {
     'batch-size': { type: 'number', default: EXPORT_DEFAULTS.batchSize, describe: 'Pictures tested at a time' },
     threads: { type: 'number', describe: 'Threads of the model; all there are by default' },
     out: { type: 'string', defaultDescription: 'model.int8.onnx beside the model', describe: 'File to write' },
-    ...REPORT_FLAGS,
+    ...OUTPUT_FLAGS,
   },
   handle: async ({ quiet, json, ...rest }) => {
     const { pictures, batchSize, threads, seed } = rest;

@@ -11,7 +11,7 @@ import { given } from './stage-flags.ts';
 /** Flags of stage two that say how passes, tests and results go: there are none here. */
 const UNUSED = [
   ...(['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'] as const),
-  ...(['test', 'watch', 'test-size', 'test-resize', 'test-flip', 'quiet', 'json'] as const),
+  ...(['test', 'watch', 'test-size', 'test-resize', 'test-flip', 'quiet', 'json', 'tensorboard', 'dashboard'] as const),
 ] satisfies (keyof typeof FINETUNE_FLAGS)[];
 type Flags = Omit<typeof FINETUNE_FLAGS, (typeof UNUSED)[number]>;
 const isUsed = (name: string) => !UNUSED.some((unused) => unused === name);

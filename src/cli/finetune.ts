@@ -5,7 +5,7 @@ import { FINETUNE_DEFAULTS, type FinetuneOptions } from '../training/options.ts'
 import type { Command } from './run.ts';
 import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
-import { type Asked, given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { type Asked, given, reportOptions, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 export interface FinetuneArguments extends StageArguments {
   from: string | undefined;
@@ -73,8 +73,8 @@ export const finetuneCommand: Command<Options> = {
       describe: 'Also write the model in smaller forms, as npx ortune export does',
     },
   },
-  handle: (args) =>
-    runStage({ output: outputOf(args) }, async (hooks) => {
+  handle: async (args) =>
+    runStage(await reportOptions(args, args.data), async (hooks) => {
       const options = await finetuneOptions(args);
       const { folder } = await finetune({ ...options, ...hooks });
       for (const precision of new Set(args.export)) {

@@ -6,7 +6,7 @@ import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 import type { Command } from './run.ts';
 import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
-import { given, outputOf, REPORT_FLAGS, type ReportArguments } from './stage-flags.ts';
+import { given, REPORT_FLAGS, type ReportArguments, reportOptions } from './stage-flags.ts';
 import { checkWhole } from './whole.ts';
 
 interface Options extends CudaArguments, ReportArguments {
@@ -74,9 +74,9 @@ export const fitCommand: Command<Options> = {
     const { recipe, onBadImage, seed, device, out } = args;
     const { weights, passes, imageSize, inputNorm, strideIn, split, threads, kernels } = args;
     checkWhole({ passes, threads }, 1);
-    const output = outputOf(args);
+    const report = await reportOptions(args, data);
     let result: FitResult | undefined;
-    await runStage({ output }, async (hooks) => {
+    await runStage(report, async (hooks) => {
       result = await fit({
         ...{ data, recipe, onBadImage, seed, device, out },
         ...given({ weights, passes, imageSize, inputNorm, strideIn, split, threads, kernels }),
@@ -85,7 +85,7 @@ export const fitCommand: Command<Options> = {
       });
     });
     const { evaluation, folder } = result!;
-    if (output !== 'text') return;
+    if (report.output !== 'text') return;
     if (evaluation) console.log(`\n${formatEvaluation(evaluation)}`);
     console.log(`\nReport: ${folder}/report.html\nTry it: npx ortune predict PICTURE, or npx ortune serve`);
   },

@@ -3,7 +3,7 @@ import { pretrain } from '../training/pretrain.ts';
 import type { Command } from './run.ts';
 import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
-import { given, outputOf, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
+import { given, reportOptions, type StageArguments, stageFlags, stageOptions } from './stage-flags.ts';
 
 interface Options extends StageArguments {
   weights: string;
@@ -34,10 +34,10 @@ export const pretrainCommand: Command<Options> = {
     save: { choices: ['paddle'] as const, describe: 'Also writes one file per variable, as PaddlePaddle does' },
     verbose: { type: 'boolean', default: false, describe: 'Lists the names of weights' },
   },
-  handle: (args) => {
+  handle: async (args) => {
     const { weights, graph, optimizer, allowMissing, save, verbose, recipe } = args;
-    const output = outputOf(args);
-    return runStage({ output, verbose, loadedFrom: recipe === 'tutorial' ? weights : undefined }, async (hooks) => {
+    const report = await reportOptions(args, args.data);
+    return runStage({ ...report, verbose, loadedFrom: recipe === 'tutorial' ? weights : undefined }, async (hooks) => {
       const own = given({ graph, optimizer, allowMissing, savePaddle: save && true });
       await pretrain({ ...(await stageOptions(args, 'pretrain')), ...own, ...hooks, weights });
     });

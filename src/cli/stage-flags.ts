@@ -5,26 +5,49 @@ import { loadRecipe, type Recipe } from '../recipes/index.ts';
 import type { stageSchemas } from '../recipes/schema.ts';
 import { parseBatchNorm } from '../training/batch-norm.ts';
 import { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../training/options.ts';
+import { checkOutputFile } from '../training/output-folder.ts';
 import { sideOf } from '../training/test-size.ts';
 import { AUGMENT_FLAGS, type AugmentArguments, augmentOptions } from './augment-flags.ts';
 import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
 import { settingFlag } from './setting-flag.ts';
+import type { StageReportOptions } from './stage.ts';
 
-/** How a run is told of. */
-export const REPORT_FLAGS = {
+/** What goes to standard output. */
+export const OUTPUT_FLAGS = {
   quiet: { type: 'boolean', default: false, describe: 'Only errors' },
   json: { type: 'boolean', default: false, describe: 'Each event as a line of JSON' },
 } as const;
 
-export interface ReportArguments {
+/** How a run is told of. */
+export const REPORT_FLAGS = {
+  ...OUTPUT_FLAGS,
+  tensorboard: { type: 'string', describe: 'Folder for files that TensorBoard reads' },
+  dashboard: { type: 'number', describe: 'Port of a page on this machine that shows the run; 0 takes a free one' },
+} as const;
+
+export interface OutputArguments {
   quiet: boolean;
   json: boolean;
 }
 
+export interface ReportArguments extends OutputArguments {
+  tensorboard: string | undefined;
+  dashboard: number | undefined;
+}
+
 /** @throws OrtuneError `OPTION` when both are asked for */
-export function outputOf({ quiet, json }: Partial<ReportArguments>): 'text' | 'json' | 'quiet' {
+export function outputOf({ quiet, json }: Partial<OutputArguments>): 'text' | 'json' | 'quiet' {
   if (quiet && json) throw new OrtuneError('OPTION', '--quiet, --json: expected one of them, received both.');
   return json ? 'json' : quiet ? 'quiet' : 'text';
+}
+
+/** @throws OrtuneError `OPTION` when they contradict each other, `OUTPUT` when they lead into the data */
+export async function reportOptions(
+  { tensorboard, dashboard, ...output }: Partial<ReportArguments>,
+  data: string,
+): Promise<StageReportOptions> {
+  if (tensorboard !== undefined) await checkOutputFile('tensorboard', tensorboard, data);
+  return { output: outputOf(output), tensorBoard: tensorboard, dashboard };
 }
 
 /**

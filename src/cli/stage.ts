@@ -1,18 +1,33 @@
+import { dashboard } from '../dashboard/index.ts';
 import { type TerminalOptions, TerminalReport } from '../report/terminal.ts';
-import type { TrainingEvent } from '../training/index.ts';
+import { tensorBoardRecorder } from '../tensorboard/index.ts';
+import type { TrainingControl, TrainingEvent } from '../training/index.ts';
 
 /** Signals that ask a program to stop, and what it then exits with by the shell's convention. */
 const STOPPING = { SIGINT: 130, SIGTERM: 143 } as const;
 
+export interface StageReportOptions extends TerminalOptions {
+  /** Folder for TensorBoard's files. */
+  readonly tensorBoard?: string | undefined;
+  /** Port of a page that shows the run. */
+  readonly dashboard?: number | undefined;
+}
+
 /**
- * Runs a stage with a report on the terminal. Ctrl-C (or `kill`) stops it after the step in progress, leaving older
- * results as they are; a second one ends the process at once.
+ * Runs a stage with a report on the terminal and wherever else it is asked for. Ctrl-C (or `kill`) stops it after the step
+ * in progress, leaving older results as they are; a second one ends the process at once.
  */
 export async function runStage(
-  options: TerminalOptions,
-  stage: (hooks: { onEvent(event: TrainingEvent): void; signal: AbortSignal }) => Promise<unknown>,
+  { tensorBoard, dashboard: port, ...options }: StageReportOptions,
+  stage: (hooks: {
+    onEvent(event: TrainingEvent, control?: TrainingControl): void;
+    signal: AbortSignal;
+  }) => Promise<unknown>,
 ): Promise<void> {
+  const live = port === undefined ? undefined : await dashboard({ port });
+  const recorder = tensorBoard === undefined ? undefined : tensorBoardRecorder(tensorBoard);
   const report = new TerminalReport(options);
+  if (live) process.stderr.write(`Dashboard: ${live.url}\n`);
   const interrupt = new AbortController();
   const stop = (signal: NodeJS.Signals) => {
     release();
@@ -22,11 +37,27 @@ export async function runStage(
     for (const signal of Object.keys(STOPPING)) process.removeListener(signal, stop);
   };
   for (const signal of Object.keys(STOPPING)) process.on(signal, stop);
+  let failure: unknown;
   try {
-    await stage({ onEvent: report.handle, signal: interrupt.signal });
+    await stage({
+      onEvent(event, control) {
+        report.handle(event);
+        live?.handle(event);
+        recorder?.handle(event, control);
+      },
+      signal: interrupt.signal,
+    });
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
     release();
     report.close();
+    await live?.close(failure);
+    // Its own failure goes before nothing: the run's error says more.
+    await recorder?.close().catch((error: unknown) => {
+      if (failure === undefined) throw error;
+    });
   }
 }
 

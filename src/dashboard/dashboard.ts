@@ -7,6 +7,7 @@ import { RunHistory } from './history.ts';
 import { viewOf } from './view.ts';
 import { Viewers } from './viewers.ts';
 
+/** Where the page is, and how often it looks. */
 export interface DashboardOptions {
   /** On 127.0.0.1; 0 takes any that is free. */
   readonly port: number;
@@ -14,6 +15,7 @@ export interface DashboardOptions {
   readonly interval?: number;
 }
 
+/** A page on this machine that shows a run while it trains. */
 export interface Dashboard {
   readonly url: string;
   /** What happens in a run. Cheap: nothing is drawn unless somebody looks. */

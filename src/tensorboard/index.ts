@@ -1,2 +1,2 @@
 export { EventFile } from './event-file.ts';
-export { type ParameterSource, type Recorder, type RecorderOptions, tensorBoardRecorder } from './recorder.ts';
+export { type ParameterSource, type Recorder, tensorBoardRecorder } from './recorder.ts';

@@ -8,7 +8,7 @@ import { DecodedCache } from '../data/decoded-cache.ts';
 import { type Dataset, imageTransform, nameOf } from '../data/index.ts';
 import type { EvaluationResult } from '../metrics/index.ts';
 import { Random } from '../random.ts';
-import type { RecorderOptions } from './recorder.ts';
+import type { TrainingEvent } from '../training/index.ts';
 import type { ShownPicture } from './summary.ts';
 
 const SIDE = 128;
@@ -16,10 +16,13 @@ const AUGMENTED = 6;
 const PASSES = 6;
 const WORST = 12;
 
+/** What is done to training pictures, and the seed that it is drawn by. */
+export type Augmentation = Pick<Extract<TrainingEvent, { type: 'start' }>, 'augment' | 'seed'>;
+
 /** Some training pictures as they are tested and as they are trained on, where anything is done to them. */
 export async function augmentedPictures(
   dataset: Dataset,
-  { augment = true, seed = 0 }: RecorderOptions,
+  { augment, seed }: Augmentation,
 ): Promise<ShownPicture | undefined> {
   if (augment === false || dataset.train.length === 0) return undefined;
   const augmentation = checkAugmentation(augment === true ? {} : augment);

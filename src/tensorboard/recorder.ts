@@ -1,20 +1,12 @@
 import { join } from 'node:path';
-import type { AugmentationOptions } from '../augment/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import type { TrainingEvent } from '../training/index.ts';
 import { EventFile } from './event-file.ts';
 import { bucketsOf } from './histogram.ts';
-import { augmentedPictures, furthestOff } from './pictures.ts';
+import { type Augmentation, augmentedPictures, furthestOff } from './pictures.ts';
 import type { ValueMessage } from './proto.ts';
 import { histogram, picture, scalar } from './summary.ts';
-
-export interface RecorderOptions {
-  /** The run's own: what is done to training pictures is shown at its start, unless that is nothing. */
-  readonly augment?: boolean | AugmentationOptions | undefined;
-  /** The run's own. */
-  readonly seed?: number | undefined;
-}
 
 /** Where the values of trained parameters are to be had while a run trains. */
 export interface ParameterSource {
@@ -22,6 +14,7 @@ export interface ParameterSource {
   parameters(): Promise<ReadonlyMap<string, Float32Array>>;
 }
 
+/** Writes what happens in runs as TensorBoard's files. */
 export interface Recorder {
   /** What happens in a run. Without a source of parameters there are no histograms of them. Never throws. */
   handle(event: TrainingEvent, control?: Partial<ParameterSource>): void;
@@ -36,7 +29,7 @@ export interface Recorder {
  * `loss/valid`), the same of `accuracy`, `speed/pictures_per_second`, `speed/data_wait` (share of the time). Histograms
  * after each pass: `parameters/<name>`. Pictures: `pictures/augmented` at the start, `pictures/furthest_off` at the end.
  */
-export function tensorBoardRecorder(folder: string, options: RecorderOptions = {}): Recorder {
+export function tensorBoardRecorder(folder: string): Recorder {
   let stage: StageRecord | undefined;
   let dataset: Dataset | undefined;
   const ended: Promise<void>[] = [];
@@ -54,7 +47,7 @@ export function tensorBoardRecorder(folder: string, options: RecorderOptions = {
       if (event.type === 'start') {
         end();
         stage = new StageRecord(join(folder, `${stamp(new Date())}-${event.stage}`));
-        if (dataset) stage.showAugmented(dataset, options);
+        if (dataset) stage.showAugmented(dataset, event);
       }
       stage?.record(event, control);
       if (event.type !== 'saved') return;
@@ -110,7 +103,7 @@ class StageRecord {
     }
   }
 
-  showAugmented(dataset: Dataset, options: RecorderOptions): void {
+  showAugmented(dataset: Dataset, options: Augmentation): void {
     this.#later(0, async () => {
       const shown = await augmentedPictures(dataset, options);
       return shown ? [picture('pictures/augmented', shown)] : [];

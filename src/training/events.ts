@@ -1,3 +1,4 @@
+import type { AugmentationOptions } from '../augment/index.ts';
 import type { DataReport } from '../check-data/index.ts';
 import type { BadImage, Dataset } from '../data/index.ts';
 import type { ExportRecord } from '../export/index.ts';
@@ -16,6 +17,10 @@ export type TrainingEvent =
       /** Pictures of a pass. */
       readonly trainSize: number;
       readonly batchSize: number;
+      /** What is done to training pictures at random. */
+      readonly augment: boolean | AugmentationOptions;
+      /** Of the order and the crops. */
+      readonly seed: number;
     }
   /** What a look at the data before training found. */
   | { readonly type: 'data-report'; readonly report: DataReport }

@@ -47,7 +47,8 @@ export async function trainWhole(
   const passes = { ...settings, ...context, weightOf, classes: dataset.classes, save: write };
   const values = () => trainedValues(training.state, plan, moved);
   const { trainSize, batchSize } = source;
-  emit({ type: 'start', stage: 'finetune', passes: settings.passes, trainSize, batchSize });
+  const { augment, seed } = settings;
+  emit({ type: 'start', stage: 'finetune', passes: settings.passes, trainSize, batchSize, augment, seed });
   const result = await withFinalTest(await runPasses(training, source, { ...passes, values }), {
     model,
     evaluated,

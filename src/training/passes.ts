@@ -96,12 +96,12 @@ export async function runPasses(training: Training, source: BatchSource, options
   let progress = NO_PROGRESS;
   let best: Omit<PassesResult, 'history' | 'steps'> | undefined;
   const present = async (evaluation?: EvaluationResult) => ({
-    kept: history.length - 1,
+    kept: steps.at(-1)?.pass ?? 0,
     values: await values(),
     evaluation,
   });
-  const betweenUpdates = () =>
-    requests.settle(async (folder) => options.save(folder, { history, steps, ...(await present()) }));
+  const save = async (folder: string) => options.save(folder, { history, steps, ...(await present()) });
+  const betweenUpdates = () => requests.settle({ save, values });
   let evaluation: EvaluationResult | undefined;
   for (let pass = 0; pass < passes; pass++) {
     const started = performance.now();
@@ -113,6 +113,7 @@ export async function runPasses(training: Training, source: BatchSource, options
       ...(evaluation && figuresOf(evaluation)),
       seconds: (performance.now() - started) / 1000,
     });
+    await betweenUpdates();
     const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
     if (step) progress = step.progress;
     if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };

@@ -135,6 +135,8 @@ export async function trainHead(
     passes: settings.optimizer === 'lbfgs' ? 1 : settings.passes,
     trainSize: dataset.train.length,
     batchSize: settings.batchSize,
+    augment: liveBatchNorm && settings.augment,
+    seed: settings.seed,
   });
   await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
   await write(settings.out, trained, trained.state);

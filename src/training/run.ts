@@ -19,6 +19,13 @@ export interface TrainingControl {
    * @throws OrtuneError `OUTPUT`; `RUN_ENDED` when training ended before it could be done
    */
   save(folder: string): Promise<void>;
+  /**
+   * Copies of what is trained, as it is now.
+   *
+   * @returns values by parameter, row-major
+   * @throws OrtuneError `RUN_ENDED`
+   */
+  parameters(): Promise<ReadonlyMap<string, Float32Array>>;
 }
 
 /** Hears of all that happens in a run, and may ask something of it. What it throws ends the run. */
@@ -48,9 +55,20 @@ export interface RunContext {
   readonly dataReport?: DataReport;
 }
 
+/** What there is between two updates. */
+interface Present {
+  save(folder: string): Promise<void>;
+  values(): Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
+interface Wish {
+  meet(present: Present): Promise<void>;
+  refuse(): void;
+}
+
 /** Wishes that a run has not met yet. */
 export class Requests implements TrainingControl {
-  readonly #saves: { folder: string; resolve(): void; reject(error: unknown): void }[] = [];
+  readonly #waiting: Wish[] = [];
   #ended = false;
   #rate: number | undefined;
   #stopping = false;
@@ -76,28 +94,43 @@ export class Requests implements TrainingControl {
   }
 
   save(folder: string): Promise<void> {
-    if (this.#ended) return Promise.reject(ended(folder));
-    return new Promise((resolve, reject) => this.#saves.push({ folder, resolve, reject }));
+    return this.#ask(`save ${folder}`, ({ save }) => save(folder));
   }
 
-  /** Between two updates: saves where that was asked for. A save that fails is its asker's concern, not the run's. */
-  async settle(save: (folder: string) => Promise<void>): Promise<void> {
-    for (let next = this.#saves.shift(); next; next = this.#saves.shift()) {
-      await save(next.folder).then(next.resolve, next.reject);
-    }
+  parameters(): Promise<ReadonlyMap<string, Float32Array>> {
+    return this.#ask('parameters', async ({ values }) => {
+      const floats = ([name, { buffer, byteOffset, byteLength }]: [string, Uint8Array]) =>
+        [name, new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength))] as const;
+      return new Map([...(await values())].map(floats));
+    });
+  }
+
+  /** Between two updates: does what was asked for. What fails is its asker's concern, not the run's. */
+  async settle(present: Present): Promise<void> {
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) await next.meet(present);
+  }
+
+  #ask<Result>(what: string, answer: (present: Present) => Promise<Result>): Promise<Result> {
+    if (this.#ended) return Promise.reject(ended(what));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        meet: (present) => answer(present).then(resolve, reject),
+        refuse: () => reject(ended(what)),
+      });
+    });
   }
 
   /** Training is over. */
   end(): void {
     this.#ended = true;
-    for (const { folder, reject } of this.#saves.splice(0)) reject(ended(folder));
+    for (const { refuse } of this.#waiting.splice(0)) refuse();
   }
 }
 
-const ended = (folder: string) =>
+const ended = (what: string) =>
   new OrtuneError(
     'RUN_ENDED',
-    `save ${folder}: expected a run that trains, but it has ended; its result is in its own folder.`,
+    `${what}: expected a run that trains, but it has ended; its result is in its own folder.`,
   );
 
 /** Begins some work as a run. */
@@ -110,6 +143,7 @@ export function startRun<Result>(
     stop: () => requests.stop(),
     setLearningRate: (rate) => requests.setLearningRate(rate),
     save: (folder) => requests.save(folder),
+    parameters: () => requests.parameters(),
   };
   const watchers = new Set<Watcher>();
   const emit: Emit = (event) => {

@@ -176,7 +176,9 @@ describe('predict', () => {
 
   it('refuses what is not there, or no model of ours', async () => {
     expect(await refusal('predict', 'absent.jpg')).toMatch(/"absent\.jpg" stands for no file/);
-    expect(await refusal('predict', '--model', 'none', 'data')).toMatch(/a fine-tuned model at none.*npx ortune finetune/);
+    expect(await refusal('predict', '--model', 'none', 'data')).toMatch(
+      /a fine-tuned model at none.*npx ortune finetune/,
+    );
     expect(await refusal('predict', '--model', 'graph.onnx', 'data')).toMatch(/graph\.onnx.*lack ortune\.labels/);
     expect(await refusal('predict')).toMatch(/at least one file, folder or pattern/);
     expect(await refusal('predict', '--top', '0', 'data')).toBe(

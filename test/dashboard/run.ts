@@ -21,7 +21,7 @@ export const beginning: readonly TrainingEvent[] = [
   { type: 'dataset', dataset },
   { type: 'device', device: 'cpu', reason: 'no GPU', threads: 2, kernels: 'native' },
   { type: 'note', text: 'two pictures are <i>much alike</i>' },
-  { type: 'start', stage: 'finetune', passes: 4, trainSize: dataset.train.length, batchSize },
+  { type: 'start', stage: 'finetune', passes: 4, trainSize: dataset.train.length, batchSize, augment: true, seed: 0 },
 ];
 
 /** A pass, from its first step on. */

@@ -9,7 +9,7 @@ import { readRecipe } from '../../src/recipes/index.ts';
 import { calledBy, complaintOf, flagsOf, isScript } from './command-line.ts';
 import { pages, readPage, root, targetOf, wordsOf } from './markdown.ts';
 
-/** Kinds of blocks that are commands or programs: each is run, or marked with the reason why not. */
+/** Kinds of blocks: `examples.test.ts` runs those that are commands and programs. */
 const LANGUAGES = ['', 'sh', 'ts', 'html', 'json', 'nginx', 'python', 'yaml'];
 
 describe.each(pages.map((page) => [page.file, page] as const))('%s', (_, page) => {
@@ -60,8 +60,9 @@ describe.each(pages.map((page) => [page.file, page] as const))('%s', (_, page) =
 const everyFlag: Promise<ReadonlySet<string>> = (async () => {
   const commands = globSync('src/cli/*.ts', { cwd: root }).map((file) => file.slice('src/cli/'.length, -'.ts'.length));
   const own = await Promise.all([...commands, 'setup'].map((name) => flagsOf(name)));
-  const others = ['--enable_training_apis', '--ignore-scripts', '--version', '--steps', '--data', '--depth', '--width'];
-  return new Set([...own.flat(), ...others, '--kinds', '--rounds', '--pictures', '--device']);
+  const tools =
+    '--depth --enable_training_apis --ignore-scripts --image-size --kinds --logdir --pictures --rounds --steps --version';
+  return new Set([...own.flat(), ...tools.split(' ')]);
 })();
 
 describe('what tables list', () => {
@@ -75,7 +76,7 @@ describe('what tables list', () => {
       }
     };
     add('{src,onnx,scripts}/**/*.ts', /(?:OrtuneError|HttpError)\(\s*(?:\d+,\s*)?'([A-Z_]+)'/g);
-    add('native/src/**/*.rs', /"((?!CARGO_|ORTUNE_)[A-Z]+(?:_[A-Z]+)+)"/g);
+    add('native/src/**/*.rs', /"((?!CARGO_|ORTUNE_)[A-Z]+(?:_[A-Z]+)+|DISPOSED)"/g);
     const onPage = new Set(
       [...pageOf('troubleshooting.md').matchAll(/`([A-Z]+(?:_[A-Z]+)*)`/g)].map(([, code]) => code!),
     );

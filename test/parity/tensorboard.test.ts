@@ -82,10 +82,10 @@ describeWith(tensorboard, "event files in TensorBoard's hands", () => {
 
     const values = Float32Array.of(-1, 0, 0.5, 2);
     const control: ParameterSource = { parameters: async () => new Map([['fc_0.w_0', values]]) };
-    const recorder = tensorBoardRecorder(path, { augment: true, seed: 1 });
+    const recorder = tensorBoardRecorder(path);
     recorder.handle({ type: 'dataset', dataset }, control);
     for (const stage of ['pretrain', 'finetune'] as const) {
-      recorder.handle({ type: 'start', stage, passes: 2, trainSize: 8, batchSize: 4 }, control);
+      recorder.handle({ type: 'start', stage, passes: 2, trainSize: 8, batchSize: 4, augment: true, seed: 1 }, control);
       for (let step = 0; step < 4; step++) {
         const [pass, batch] = [step >> 1, step & 1];
         recorder.handle({

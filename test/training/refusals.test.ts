@@ -51,7 +51,9 @@ describe('before anything is computed', () => {
   });
 
   it('a missing network, data set or weights file is refused by name', async () => {
-    expect((await refusal({ graph: workshop.path('none.onnx') })).message).toMatch(/none\.onnx.*npx ortune build-graph/);
+    expect((await refusal({ graph: workshop.path('none.onnx') })).message).toMatch(
+      /none\.onnx.*npx ortune build-graph/,
+    );
     expect((await refusal({ data: workshop.path('nothing') })).code).toBe('DATASET_NOT_FOUND');
     expect((await refusal({ weights: workshop.path('absent.pth') })).message).toMatch(/absent\.pth/);
   });

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeModel } from '../../onnx/index.ts';
 import { Classifier } from '../../src/inference/index.ts';
 import { finetune, pretrain, type TrainingEvent } from '../../src/training/index.ts';
 import { Requests, startRun } from '../../src/training/run.ts';
@@ -144,7 +145,7 @@ describe('stage two', () => {
     await saved;
     await expect(refused).rejects.toMatchObject({ code: 'OUTPUT' });
     expect((await readdir(workshop.path('between'))).sort()).toEqual(
-      ['checkpoint', 'history.csv', 'labels.json', 'model.onnx', 'run.json', 'steps.csv'].sort(),
+      ['checkpoint', 'history.csv', 'labels.json', 'model.onnx', 'report.html', 'run.json', 'steps.csv'].sort(),
     );
     await using classifier = await Classifier.load(workshop.path('between'));
     expect(classifier.classes).toHaveLength(3);
@@ -152,5 +153,23 @@ describe('stage two', () => {
     const model = (name: string) => readFile(join(workshop.path(name), 'model.onnx'));
     expect((await model('whole')).equals(await model('plain'))).toBe(true);
     expect((await model('between')).equals(await model('plain'))).toBe(false);
+  });
+
+  it('tells what is trained, in between and after the last pass', async () => {
+    const values: Promise<ReadonlyMap<string, Float32Array>>[] = [];
+    await finetune({
+      ...base(),
+      train: ['fc_*'],
+      out: workshop.path('told'),
+      onEvent(event, control) {
+        if (event.type === 'test' || (event.type === 'batch' && event.step === 0)) values.push(control.parameters());
+      },
+    });
+    const [first, , last] = await Promise.all(values);
+    expect([...(last?.keys() ?? [])]).toEqual(expect.arrayContaining(['fc_0.w_0', 'fc_0.b_0']));
+    expect(first?.get('fc_0.b_0')).not.toEqual(last?.get('fc_0.b_0'));
+    const { initializers } = decodeModel(await readFile(join(workshop.path('told'), 'model.onnx'))).graph;
+    const saved = initializers.get('fc_0.b_0');
+    expect(Buffer.from(last?.get('fc_0.b_0')?.buffer as ArrayBuffer).equals(Buffer.from(saved?.data ?? []))).toBe(true);
   });
 });

@@ -69,7 +69,9 @@ describe('stage one, frozen', () => {
       'history.csv',
       'labels.json',
       'metrics.json',
+      'report.html',
       'run.json',
+      'steps.csv',
     ]);
     expect(JSON.parse(await readFile(workshop.path('one/labels.json'), 'utf8'))).toEqual(['blue', 'green', 'red']);
     const run = JSON.parse(await readFile(workshop.path('one/run.json'), 'utf8'));
@@ -93,7 +95,7 @@ describe('stage one, frozen', () => {
 
   it('tells what happens as it happens', () => {
     const types = [...new Set(events.map(({ type }) => type))];
-    expect(types).toEqual(['dataset', 'progress', 'device', 'batch', 'pass', 'test', 'saved']);
+    expect(types).toEqual(['dataset', 'progress', 'device', 'start', 'batch', 'pass', 'test', 'saved']);
     const features = events.filter((event) => event.type === 'progress' && event.task === 'features');
     // The features of all 30 pictures, computed once and not once for each pass.
     expect(features.map((event) => event.type === 'progress' && event.done)).toEqual([16, 24, 30]);

@@ -139,6 +139,7 @@ const precise = (value: number, format: Measure['format']) => (format === short 
 
 function keptText({ history, kept, options }: Result['run']): string {
   const [number, passes] = [kept + 1, history.length];
+  if (number > passes) return `Saved in the middle of pass ${number}: the model is as it was then.`;
   if (passes === 1) return 'The model is what came of its single pass.';
   if (number === passes) return `The model is as it was after the last of ${passes} passes.`;
   const by = { top1: 'accuracy', meanPerClass: 'mean accuracy per class', cost: 'loss' }[String(options['metric'])];
