@@ -1,11 +1,12 @@
 import protobuf from 'protobufjs/light.js';
+import { type MessageTable, messageTypes } from './messages.ts';
 
 /**
  * The ONNX messages that ortune reads and writes, as field tables: `name: [number, type]`, a trailing `[]` for repeated.
  * Numbers and types are those of the ONNX IR specification (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto);
  * fields that ortune has no use for are left out and skipped when reading.
  */
-const MESSAGES: Record<string, Record<string, [number, string]>> = {
+const MESSAGES: MessageTable = {
   ModelProto: {
     irVersion: [1, 'int64'],
     producerName: [2, 'string'],
@@ -64,15 +65,7 @@ const MESSAGES: Record<string, Record<string, [number, string]>> = {
   DimensionProto: { dimValue: [1, 'int64'], dimParam: [2, 'string'] },
 };
 
-const namespace = new protobuf.Root().define('onnx');
-for (const [name, fields] of Object.entries(MESSAGES)) {
-  const message = new protobuf.Type(name);
-  for (const [field, [id, type]] of Object.entries(fields)) {
-    const repeated = type.endsWith('[]');
-    message.add(new protobuf.Field(field, id, repeated ? type.slice(0, -2) : type, repeated ? 'repeated' : 'optional'));
-  }
-  namespace.add(message);
-}
+const namespace = messageTypes('onnx', MESSAGES);
 
 /** The protobufjs types of a whole ONNX model and of its large parts. */
 export const ModelProto = namespace.lookupType('ModelProto');

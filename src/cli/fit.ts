@@ -2,14 +2,21 @@ import { type InputNormalisationName, RESNET_DEFAULTS } from '../../onnx/index.t
 import { OrtuneError } from '../errors.ts';
 import { FIT_DEFAULTS, type FitResult, fit } from '../fit/index.ts';
 import { formatEvaluation } from '../metrics/index.ts';
-import { CUDA_FLAGS, type CudaArguments, cudaOptions } from './cuda-flags.ts';
+import { cudaOptions } from './cuda-flags.ts';
 import type { Command } from './run.ts';
 import { settingFlag } from './setting-flag.ts';
 import { runStage } from './stage.ts';
-import { given, REPORT_FLAGS, type ReportArguments, reportOptions } from './stage-flags.ts';
+import {
+  given,
+  REPORT_FLAGS,
+  type ReportArguments,
+  RUN_FLAGS,
+  type RunArguments,
+  reportOptions,
+} from './stage-flags.ts';
 import { checkWhole } from './whole.ts';
 
-interface Options extends CudaArguments, ReportArguments {
+interface Options extends RunArguments, ReportArguments {
   weights: string | undefined;
   recipe: string;
   passes: number | undefined;
@@ -17,11 +24,6 @@ interface Options extends CudaArguments, ReportArguments {
   inputNorm: InputNormalisationName | undefined;
   strideIn: '3x3' | '1x1' | undefined;
   split: string | undefined;
-  onBadImage: 'stop' | 'skip';
-  seed: number;
-  device: 'auto' | 'cpu' | 'cuda';
-  threads: number | undefined;
-  kernels: 'native' | 'stock' | undefined;
   out: string;
 }
 
@@ -45,20 +47,7 @@ export const fitCommand: Command<Options> = {
     'input-norm': settingFlag('network', 'inputNorm', RESNET_DEFAULTS),
     'stride-in': settingFlag('network', 'strideIn', RESNET_DEFAULTS),
     split: { type: 'string', describe: "As for pretrain; the data set's own by default" },
-    'on-bad-image': {
-      choices: ['stop', 'skip'] as const,
-      default: FIT_DEFAULTS.onBadImage,
-      describe: 'What to do about pictures that cannot be decoded',
-    },
-    seed: { type: 'number', default: FIT_DEFAULTS.seed, describe: 'Seed of order, crops and split' },
-    device: { choices: ['auto', 'cpu', 'cuda'] as const, default: FIT_DEFAULTS.device, describe: 'Where to train' },
-    ...CUDA_FLAGS,
-    threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
-    kernels: {
-      choices: ['native', 'stock'] as const,
-      defaultDescription: 'native on the CPU',
-      describe: "Training's kernels: ortune's own on oneDNN, or ONNX Runtime's",
-    },
+    ...RUN_FLAGS,
     out: {
       type: 'string',
       default: FIT_DEFAULTS.out,
@@ -71,15 +60,16 @@ export const fitCommand: Command<Options> = {
     if (data === undefined || more.length > 0) {
       throw new OrtuneError('OPTION', `expected one folder of pictures, received ${args._.length}. See --help.`);
     }
-    const { recipe, onBadImage, seed, device, out } = args;
-    const { weights, passes, imageSize, inputNorm, strideIn, split, threads, kernels } = args;
+    const { recipe, out, weights, passes, imageSize, inputNorm, strideIn, split } = args;
+    const { onBadImage, seed, device, threads, kernels } = args;
     checkWhole({ passes, threads }, 1);
     const report = await reportOptions(args, data);
     let result: FitResult | undefined;
     await runStage(report, async (hooks) => {
       result = await fit({
-        ...{ data, recipe, onBadImage, seed, device, out },
-        ...given({ weights, passes, imageSize, inputNorm, strideIn, split, threads, kernels }),
+        ...{ data, recipe, out },
+        ...given({ weights, passes, imageSize, inputNorm, strideIn, split }),
+        ...given({ onBadImage, seed, device, threads, kernels }),
         ...cudaOptions(args),
         ...hooks,
       });

@@ -50,6 +50,40 @@ export async function reportOptions(
   return { output: outputOf(output), tensorBoard: tensorboard, dashboard };
 }
 
+/** What a run is on, whatever it trains: the pictures, and the machine. */
+export const RUN_FLAGS = {
+  'on-bad-image': {
+    choices: ['stop', 'skip'] as const,
+    defaultDescription: PRETRAIN_DEFAULTS.onBadImage,
+    describe: 'What to do about pictures that cannot be decoded',
+  },
+  seed: {
+    type: 'number',
+    defaultDescription: String(PRETRAIN_DEFAULTS.seed),
+    describe: 'Seed of order, crops and split',
+  },
+  device: {
+    choices: ['auto', 'cpu', 'cuda'] as const,
+    defaultDescription: PRETRAIN_DEFAULTS.device,
+    describe: 'Where to train',
+  },
+  ...CUDA_FLAGS,
+  threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
+  kernels: {
+    choices: ['native', 'stock'] as const,
+    defaultDescription: 'native on the CPU',
+    describe: "Training's kernels: ortune's own on oneDNN, or ONNX Runtime's",
+  },
+} as const;
+
+export interface RunArguments extends CudaArguments {
+  onBadImage: 'stop' | 'skip' | undefined;
+  seed: number | undefined;
+  device: 'auto' | 'cpu' | 'cuda' | undefined;
+  threads: number | undefined;
+  kernels: 'native' | 'stock' | undefined;
+}
+
 /**
  * The flags that both stages have. Their values are left open, and the stage's own defaults only told: what is not given is
  * a recipe's, or the library's default.
@@ -108,24 +142,7 @@ export function stageFlags(stage: StageName) {
     watch: setting('watch'),
     keep: setting('keep'),
     patience: { type: 'number', describe: 'Stop after so many passes in a row without a better test' },
-    'on-bad-image': {
-      choices: ['stop', 'skip'] as const,
-      defaultDescription: defaults.onBadImage,
-      describe: 'What to do about pictures that cannot be decoded',
-    },
-    seed: { type: 'number', defaultDescription: String(defaults.seed), describe: 'Seed of order, crops and split' },
-    device: {
-      choices: ['auto', 'cpu', 'cuda'] as const,
-      defaultDescription: defaults.device,
-      describe: 'Where to train',
-    },
-    ...CUDA_FLAGS,
-    threads: { type: 'number', describe: 'Threads of a step; all there are by default' },
-    kernels: {
-      choices: ['native', 'stock'] as const,
-      defaultDescription: 'native on the CPU',
-      describe: "Training's kernels: ortune's own on oneDNN, or ONNX Runtime's",
-    },
+    ...RUN_FLAGS,
     exact: {
       type: 'boolean',
       describe:
@@ -138,7 +155,7 @@ export function stageFlags(stage: StageName) {
 
 const TEST = { each: true, end: 'end', never: false } as const;
 
-export interface StageArguments extends CudaArguments, AugmentArguments, ReportArguments {
+export interface StageArguments extends RunArguments, AugmentArguments, ReportArguments {
   data: string;
   split: string | undefined;
   recipe: string | undefined;
@@ -157,11 +174,6 @@ export interface StageArguments extends CudaArguments, AugmentArguments, ReportA
   watch: 'test' | 'valid' | undefined;
   keep: 'last' | 'best' | undefined;
   patience: number | undefined;
-  onBadImage: 'stop' | 'skip' | undefined;
-  seed: number | undefined;
-  device: 'auto' | 'cpu' | 'cuda' | undefined;
-  threads: number | undefined;
-  kernels: 'native' | 'stock' | undefined;
   exact: boolean | undefined;
   out: string | undefined;
 }

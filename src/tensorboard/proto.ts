@@ -1,10 +1,10 @@
-import protobuf from 'protobufjs/light.js';
+import { type MessageTable, messageTypes } from '../../onnx/messages.ts';
 
 /**
  * The messages of event files, as far as they are written here: `name: [number, type]`, a trailing `[]` for repeated.
  * Numbers and types are TensorBoard's own (tensorboard/compat/proto: event.proto, summary.proto, tensor.proto).
  */
-const MESSAGES: Record<string, Record<string, [number, string]>> = {
+const MESSAGES: MessageTable = {
   Event: {
     wallTime: [1, 'double'],
     step: [2, 'int64'],
@@ -25,15 +25,7 @@ const MESSAGES: Record<string, Record<string, [number, string]>> = {
   Dim: { size: [1, 'int64'] },
 };
 
-const namespace = new protobuf.Root().define('tensorboard');
-for (const [name, fields] of Object.entries(MESSAGES)) {
-  const message = new protobuf.Type(name);
-  for (const [field, [id, type]] of Object.entries(fields)) {
-    const repeated = type.endsWith('[]');
-    message.add(new protobuf.Field(field, id, repeated ? type.slice(0, -2) : type, repeated ? 'repeated' : 'optional'));
-  }
-  namespace.add(message);
-}
+const namespace = messageTypes('tensorboard', MESSAGES);
 const Event = namespace.lookupType('Event');
 
 export interface EventMessage {

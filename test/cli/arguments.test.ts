@@ -30,7 +30,7 @@ async function parse<Options>(command: Command<Options>, ...args: string[]): Pro
 describe('what a command is given', () => {
   it('leaves to the library and to recipes what is not said', async () => {
     const args = (await parse(finetuneCommand, '--data', 'photos')) as Record<string, unknown>;
-    expect(given(args)).toEqual({ _: [], data: 'photos' });
+    expect(given(args)).toEqual({ _: [], data: 'photos', quiet: false, json: false });
     expect(await stageOptions(args as unknown as StageArguments, 'finetune')).toEqual({ data: 'photos' });
   });
 
