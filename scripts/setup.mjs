@@ -28,6 +28,7 @@ import {
   runtimeFolder,
   servingVersion,
 } from './setup/paths.mjs';
+import { showStep } from './setup/progress.mjs';
 import { platformProblem, thisMachine } from './setup/remedies.mjs';
 import { installServing } from './setup/serving.mjs';
 import { requireTools } from './setup/tools.mjs';
@@ -144,19 +145,18 @@ async function main() {
   try {
     watchSignals(lock.setChild);
     for (const folder of [runtimeFolder, home]) removeLeftovers(folder);
-    for (const step of steps) {
+    for (const [index, step] of steps.entries()) {
       if (step.isCurrent()) {
         if (!options.quiet) tellCurrent(step);
         continue;
       }
       const start = performance.now();
-      const progress = process.stdout.isTTY ? `${step.title}: ${step.doing} ...` : '';
-      process.stdout.write(progress);
+      const hide = showStep({ index, count: steps.length, text: `${step.title}: ${step.doing}` });
       let result;
       try {
         result = await step.run();
       } finally {
-        if (progress) process.stdout.write('\r\x1b[2K');
+        hide();
       }
       console.log(`${step.title}: ${result ?? `done in ${((performance.now() - start) / 1000).toFixed(1)} s`}`);
     }

@@ -14,6 +14,7 @@ export {
   wholeNetwork,
 } from '../onnx/index.ts';
 export { type AugmentationOptions, checkAugmentation } from './augment/index.ts';
+export { type BuildGraphOptions, type BuiltGraph, buildGraph } from './build-graph.ts';
 export { type CheckDataOptions, checkData, type DataProblem, type DataReport } from './check-data/index.ts';
 export { type Dashboard, type DashboardOptions, dashboard } from './dashboard/index.ts';
 export { type Dataset, openDataset, readSample, type Sample } from './data/index.ts';
@@ -23,11 +24,15 @@ export { type ExportOptions, type ExportRecord, exportModel } from './export/ind
 export { type FitOptions, type FitResult, fit } from './fit/index.ts';
 export {
   type ActivationMap,
-  Classifier,
+  type Classifier,
   type ClassProbability,
   type EvaluateOptions,
   evaluate,
+  loadModel,
   type ModelCard,
+  type Prediction,
+  type PredictOptions,
+  predict,
   readModelCard,
 } from './inference/index.ts';
 export { Evaluation, type EvaluationResult } from './metrics/index.ts';

@@ -116,7 +116,7 @@ impl Runtime {
                 "NO_TRAINING_API",
                 format!(
                     "this ONNX Runtime build has no training API: {} (version {}) was built without \
-                     --enable_training_apis; run `npm run setup` for one that has it",
+                     --enable_training_apis; run `npx ortune setup` for one that has it",
                     self.path.display(),
                     self.version
                 ),

@@ -1,17 +1,15 @@
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import {
   ADAM_DEFAULTS,
   buildArtifacts,
-  buildResNet,
-  encodeModelChunks,
   headOnly,
   type InputNormalisationName,
   type Model,
   RESNET_DEFAULTS,
   type ResNetOptions,
-  summarise,
   wholeNetwork,
 } from '../../onnx/index.ts';
+import { type BuiltGraph, buildGraph } from '../build-graph.ts';
 import { OrtuneError } from '../errors.ts';
 import { loadRecipe } from '../recipes/index.ts';
 import { PRETRAIN_DEFAULTS } from '../training/options.ts';
@@ -81,11 +79,8 @@ export const buildGraphCommand: Command<Options> = {
       inputNorm,
       dropout,
     });
-    const model = buildResNet({ ...planned, ...asked, classes, seed });
-    const chunks = [...encodeModelChunks(model)];
-    await writeFiles(dirname(resolve(args.out)), { [resolve(args.out)]: chunks });
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-    console.log(describe(model, bytes, args.out));
+    const { model, ...built } = await buildGraph({ ...planned, ...asked, classes, seed, out: args.out });
+    console.log(describe(built));
     if (args.artifacts !== undefined) {
       await writeFiles(args.artifacts, artifactFiles(model, args));
       console.log(`Training artifacts of stage ${args.stage}: ${args.artifacts}`);
@@ -106,8 +101,8 @@ function artifactFiles(model: Model, { stage, bn, artifacts }: Options): Record<
   };
 }
 
-function describe(model: Model, bytes: number, file: string): string {
-  const { layers, parameters, statistics, multiplyAdds } = summarise(model.graph);
+function describe({ file, bytes, summary }: Omit<BuiltGraph, 'model'>): string {
+  const { layers, parameters, statistics, multiplyAdds } = summary;
   const count = (value: number) => value.toLocaleString('en-US');
   return [
     `Layers: ${layers.convolutions} convolutions, ${layers.batchNorms} BatchNorms, ${layers.linear} fully connected`,

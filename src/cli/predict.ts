@@ -1,6 +1,4 @@
-import { OrtuneError } from '../errors.ts';
-import { Classifier } from '../inference/index.ts';
-import { listPictures } from '../inference/list-pictures.ts';
+import { predict } from '../inference/index.ts';
 import { FINETUNE_DEFAULTS } from '../training/options.ts';
 import type { Command } from './run.ts';
 import { checkWhole } from './whole.ts';
@@ -27,25 +25,19 @@ export const predictCommand: Command<Options> = {
   },
   handle: async ({ _: patterns, model, top, json, threads }, unread) => {
     checkWhole({ top, threads }, 1);
-    const files = await listPictures(patterns);
-    await using classifier = await Classifier.load(model, { threads });
     let failed = 0;
-    for (const file of files) {
-      if (unread.aborted) break;
-      try {
-        const predictions = await classifier.predict(file, { top });
-        if (json) console.log(JSON.stringify({ file, predictions }));
-        else
-          console.log(
-            `${file}: ${predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(', ')}`,
-          );
-      } catch (error) {
-        if (!(error instanceof OrtuneError) || error.code !== 'IMAGE_UNREADABLE') throw error;
-        // One broken picture among many should not hide the answers for the others.
+    for await (const told of predict(patterns, { model, top, threads })) {
+      if ('error' in told) {
         failed++;
-        if (json) console.log(JSON.stringify({ file, error: error.message }));
-        else console.error(`Error: ${error.message}`);
+        if (json) console.log(JSON.stringify({ file: told.file, error: told.error.message }));
+        else console.error(`Error: ${told.error.message}`);
+      } else if (json) {
+        console.log(JSON.stringify(told));
+      } else {
+        const words = told.predictions.map(({ label, probability }) => `${label} ${percent(probability)}`);
+        console.log(`${told.file}: ${words.join(', ')}`);
       }
+      if (unread.aborted) break;
     }
     if (failed > 0) process.exitCode = 1;
   },

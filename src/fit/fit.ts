@@ -1,11 +1,6 @@
-import { join, resolve } from 'node:path';
-import {
-  buildResNet,
-  encodeModelChunks,
-  type InputNormalisationName,
-  RESNET_DEFAULTS,
-  type ResNetOptions,
-} from '../../onnx/index.ts';
+import { join } from 'node:path';
+import { type InputNormalisationName, RESNET_DEFAULTS, type ResNetOptions } from '../../onnx/index.ts';
+import { buildGraph } from '../build-graph.ts';
 import { badImagesOf, checkData, type DataReport } from '../check-data/index.ts';
 import { badImagesError } from '../data/index.ts';
 import { loadRecipe, type Recipe } from '../recipes/index.ts';
@@ -16,7 +11,6 @@ import { checkOutputFolder } from '../training/output-folder.ts';
 import { type StageResult, trainHead } from '../training/pretrain.ts';
 import { type Run, type RunContext, type RunOptions, startRun } from '../training/run.ts';
 import { openWeights } from '../weights/index.ts';
-import { writeFiles } from '../write-files.ts';
 import { chooseImageSize, choosePasses, networkOf } from './choose.ts';
 import { fetchWeights } from './weights.ts';
 
@@ -107,7 +101,7 @@ async function fitWithin(options: Omit<FitOptions, keyof RunOptions>, context: R
     seed,
   };
   const graph = join(out, 'graph.onnx');
-  await writeFiles(resolve(out), { [resolve(graph)]: [...encodeModelChunks(buildResNet(network))] });
+  await buildGraph({ ...network, out: graph });
   const { depth, width, imageSize } = { ...RESNET_DEFAULTS, ...network };
   emit({ type: 'note', text: `ResNet${depth}, width ${width}, ${imageSize} px, weights: ${weights}` });
 

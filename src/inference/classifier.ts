@@ -155,3 +155,12 @@ const mapsUnavailable = () =>
     'MAPS_UNAVAILABLE',
     `expected a model with the output ${ACTIVATION_MAPS}, but this one was made by an older ortune. Make it anew with npx ortune finetune.`,
   );
+
+/**
+ * Opens a fine-tuned model.
+ *
+ * @param path a folder that `finetune` or `fit` wrote, or a `.onnx` file of its making
+ * @throws OrtuneError `MODEL_NOT_FOUND`, `MODEL_INVALID`
+ */
+export const loadModel = (path: string, options: { threads?: number | undefined } = {}): Promise<Classifier> =>
+  Classifier.load(path, options);

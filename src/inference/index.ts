@@ -1,4 +1,10 @@
-export { type ActivationMap, Classifier, type ClassifierOutput, type ClassProbability } from './classifier.ts';
+export {
+  type ActivationMap,
+  Classifier,
+  type ClassifierOutput,
+  type ClassProbability,
+  loadModel,
+} from './classifier.ts';
 export { type DataPart, type EvaluateOptions, evaluate, type ModelEvaluation } from './evaluate.ts';
 export { classifierMetadata, parseClassNames, withClassifierMetadata } from './metadata.ts';
 export {
@@ -10,4 +16,5 @@ export {
   testFigures,
   withModelCard,
 } from './model-card.ts';
+export { type Prediction, type PredictOptions, predict } from './predict.ts';
 export { InferenceWorker } from './worker-session.ts';
