@@ -16,6 +16,7 @@ export interface BuildGraphOptions extends Partial<ResNetOptions> {
   readonly out?: string;
 }
 
+/** What was built. */
 export interface BuiltGraph {
   readonly file: string;
   /** Of the file. */

@@ -2,6 +2,7 @@ import { OrtuneError } from '../errors.ts';
 import { type ClassProbability, loadModel } from './classifier.ts';
 import { listPictures } from './list-pictures.ts';
 
+/** By which model, and how much of its answer. */
 export interface PredictOptions {
   /** Folder that `finetune` or `fit` wrote, or a `.onnx` file of its making. Default `models/infer_model`. */
   readonly model?: string;

@@ -48,7 +48,15 @@ const batch = (number: number): Extract<TrainingEvent, { type: 'batch' }> => ({
   cost: 4.5,
   accuracy: 0.0625,
 });
-const START: TrainingEvent = { type: 'start', stage: 'finetune', passes: 3, trainSize: 48, batchSize: 16, augment: true, seed: 0 };
+const START: TrainingEvent = {
+  type: 'start',
+  stage: 'finetune',
+  passes: 3,
+  trainSize: 48,
+  batchSize: 16,
+  augment: true,
+  seed: 0,
+};
 const progress = (
   task: 'check' | 'features' | 'train' | 'test',
   done: number,

@@ -50,7 +50,15 @@ describe('the recorder', () => {
   it('leaves training alone where it cannot write, and says so at the end', async () => {
     await writeFile(join(folder, 'file'), '');
     const recorder = tensorBoardRecorder(join(folder, 'file'));
-    recorder.handle({ type: 'start', stage: 'finetune', passes: 1, trainSize: 2, batchSize: 2, augment: true, seed: 0 });
+    recorder.handle({
+      type: 'start',
+      stage: 'finetune',
+      passes: 1,
+      trainSize: 2,
+      batchSize: 2,
+      augment: true,
+      seed: 0,
+    });
     const step = { step: 0, pass: 0, batch: 0, learningRate: 1, cost: 1, accuracy: 1, waitMs: 0 };
     recorder.handle({ type: 'batch', ...step });
     await expect(recorder.close()).rejects.toMatchObject({ code: 'OUTPUT' });
