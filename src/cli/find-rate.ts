@@ -11,13 +11,25 @@ import { given } from './stage-flags.ts';
 /** Flags of stage two that say how passes, tests and results go: there are none here. */
 const UNUSED = [
   ...(['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'] as const),
-  ...(['test', 'watch', 'test-size', 'test-resize', 'test-flip', 'quiet', 'json', 'tensorboard', 'dashboard'] as const),
+  ...([
+    'test',
+    'watch',
+    'test-size',
+    'test-resize',
+    'test-flip',
+    'quiet',
+    'json',
+    'tensorboard',
+    'dashboard',
+    'resume',
+    'record-every',
+  ] as const),
 ] satisfies (keyof typeof FINETUNE_FLAGS)[];
 type Flags = Omit<typeof FINETUNE_FLAGS, (typeof UNUSED)[number]>;
 const isUsed = (name: string) => !UNUSED.some((unused) => unused === name);
 const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) => isUsed(name))) as Flags;
 
-type UnusedArgument = 'warmUp' | 'testSize' | 'testResize' | 'testFlip' | (typeof UNUSED)[number];
+type UnusedArgument = 'recordEvery' | 'warmUp' | 'testSize' | 'testResize' | 'testFlip' | (typeof UNUSED)[number];
 
 interface Options extends Omit<FinetuneArguments, UnusedArgument> {
   plot: string;

@@ -149,6 +149,12 @@ export function stageFlags(stage: StageName) {
         "With native kernels: convolutions without Winograd's algorithm, which is faster and rounds a little more",
     },
     out: { type: 'string', defaultDescription: defaults.out, describe: 'Folder of the results' },
+    resume: { type: 'boolean', describe: 'Go on with a run that was interrupted, given the same flags' },
+    'record-every': {
+      type: 'number',
+      defaultDescription: '300',
+      describe: 'Seconds from one record of how far the run has come to the next',
+    },
     ...REPORT_FLAGS,
   } as const;
 }
@@ -176,6 +182,8 @@ export interface StageArguments extends RunArguments, AugmentArguments, ReportAr
   patience: number | undefined;
   exact: boolean | undefined;
   out: string | undefined;
+  resume: boolean | undefined;
+  recordEvery: number | undefined;
 }
 
 /** What a command has of some arguments. */
@@ -218,6 +226,8 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     threads: args.threads,
     kernels: args.kernels,
     exact: args.exact,
+    resume: args.resume,
+    recordEvery: args.recordEvery,
   });
   return { ...planned, ...common, data: args.data, ...cudaOptions(args) };
 }

@@ -38,9 +38,11 @@ export async function runStage(
   };
   for (const signal of Object.keys(STOPPING)) process.on(signal, stop);
   let failure: unknown;
+  let kept = false;
   try {
     await stage({
       onEvent(event, control) {
+        if (event.type === 'kept') kept = true;
         report.handle(event);
         live?.handle(event);
         recorder?.handle(event, control);
@@ -49,6 +51,7 @@ export async function runStage(
     });
   } catch (error) {
     failure = error;
+    if (error instanceof Interrupted && kept) error.resumable();
     throw error;
   } finally {
     release();
@@ -64,10 +67,17 @@ export async function runStage(
 /** The user's own wish to stop: no defect, and no result. */
 export class Interrupted extends Error {
   readonly exitCode: number;
+  readonly #by: string;
 
   constructor(signal: keyof typeof STOPPING) {
     const by = signal === 'SIGINT' ? 'Ctrl-C' : signal;
     super(`stopped by ${by}; nothing was saved and older results are as they were`);
+    this.#by = by;
     this.exitCode = STOPPING[signal];
+  }
+
+  /** Says that what was trained is not lost. */
+  resumable(): void {
+    this.message = `stopped by ${this.#by}; the same command with --resume goes on from here, older results are as they were`;
   }
 }

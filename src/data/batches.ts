@@ -43,6 +43,8 @@ export interface BatchOptions {
   readonly cache?: DecodedCache | undefined;
   /** Random order; otherwise that of the samples. */
   readonly shuffle: boolean;
+  /** Batches left out at the beginning: those that were served before. Default 0. */
+  readonly first?: number | undefined;
   /** A last batch of fewer pictures is left out (BatchNorm in training mode has no variance of one). Default 1. */
   readonly minimumBatch?: number;
   /** Fills a last batch of fewer pictures up to `batchSize` rows: with black ones of this label. */
@@ -85,7 +87,7 @@ export async function* batches(
   samples: readonly Sample[],
   options: BatchOptions,
 ): AsyncGenerator<Batch, void, undefined> {
-  const { batchSize, seed, pass, shuffle, prefetch = 2 } = options;
+  const { batchSize, seed, pass, shuffle, first = 0, prefetch = 2 } = options;
   const order = passOrder(samples.length, { shuffle, seed, pass });
   const count = batchCount(samples.length, options);
   const stop = new AbortController();
@@ -93,9 +95,9 @@ export async function* batches(
   const limit = createLimiter(DECODERS);
   const cache = options.cache ?? new DecodedCache({ memoryBytes: 0 });
   const ahead: Promise<Omit<Batch, 'waitMs'>>[] = [];
-  let started = 0;
+  let started = first;
   try {
-    for (let served = 0; served < count; served++) {
+    for (let served = first; served < count; served++) {
       const asked = performance.now();
       while (started < count && ahead.length <= prefetch) {
         const batch = readBatch(samples, order.slice(started * batchSize, (started + 1) * batchSize), {

@@ -71,6 +71,7 @@ export function linesOf(event: TrainingEvent, { verbose = false, loadedFrom }: L
     case 'saved':
       return [`Saved: ${event.folder} (${event.seconds.toFixed(1)} s)`];
     case 'start':
+    case 'kept':
     case 'progress':
       return [];
   }

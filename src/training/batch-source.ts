@@ -23,8 +23,8 @@ export type TestPart = 'test' | 'valid';
 
 /** Where a stage's batches come from. */
 export interface BatchSource {
-  /** Training batches of a pass, in its own order. */
-  train(pass: number): AsyncIterable<FeedBatch>;
+  /** Training batches of a pass, in its own order, from one of them on. */
+  train(pass: number, first?: number): AsyncIterable<FeedBatch>;
   /** A part that is tested, in order. */
   test(part: TestPart): AsyncIterable<FeedBatch>;
   /** Pictures that come in a pass over the training split. */

@@ -98,6 +98,8 @@ export type TrainingEvent =
   | { readonly type: 'stopped'; readonly pass: number; readonly best?: number }
   /** A model in a smaller form has been written. */
   | { readonly type: 'exported'; readonly record: ExportRecord }
+  /** How far the run has come is on the disk, to go on from. */
+  | { readonly type: 'kept'; readonly folder: string; readonly pass: number; readonly batches: number }
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
 
 /** The parts of `fit`. */

@@ -63,11 +63,11 @@ export async function featureSource(
   const train = tables.get('train') as FeatureTable;
   const training = trainingBatches(dataset.train.length, options);
   return {
-    train: (pass) => {
+    train: (pass, first = 0) => {
       const order = passOrder(train.labels.length, { ...options, pass });
       return select(
         { ...train, mirrored: undefined },
-        order.subarray(0, pictureCount(order.length, training)),
+        order.subarray(first * training.batchSize, pictureCount(order.length, training)),
         training,
       );
     },

@@ -23,6 +23,6 @@ export async function withFinalTest(
   if (options.test === false || (options.test === true && options.watch === 'test')) return result;
   const { values, kept } = result;
   const [trained, tested] = [withInitializers(model, values), withInitializers(evaluated, values)];
-  await using session = await openTraining(trained, plan, device, tested);
+  await using session = await openTraining(trained, plan, device, { evaluated: tested });
   return { ...result, evaluation: await testAndTell(session, source, kept, 'test', options) };
 }

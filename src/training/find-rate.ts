@@ -1,11 +1,12 @@
 import { LOSS } from '../../onnx/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { plotRates, RATE_FINDER_DEFAULTS, RateFinder, type RateSuggestion, suggestRate } from '../schedules/index.ts';
+import type { KeepOptions } from './keep.ts';
 import type { FinetuneOptions } from './options.ts';
 import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { openStageTwo } from './stage-two.ts';
 
-export interface FindRateOptions extends FinetuneOptions {
+export interface FindRateOptions extends Omit<FinetuneOptions, keyof KeepOptions> {
   /** Training steps, each at a higher rate than the one before. */
   readonly steps?: number;
 }

@@ -29,15 +29,16 @@ export function finetune({ onEvent, signal, ...options }: FinetuneOptions): Run<
 
 /** Stage two as part of a run. */
 export async function trainWhole(
-  options: Omit<FinetuneOptions, keyof RunOptions>,
+  { resume = false, recordEvery, ...options }: Omit<FinetuneOptions, keyof RunOptions>,
   context: RunContext,
 ): Promise<StageResult> {
   const started = new Date();
   const { emit } = context;
   const { data, out = FINETUNE_DEFAULTS.out } = options;
   await checkOutputFolder(out, data);
-  await using stage = await openStageTwo(options, context);
-  const { settings, model, evaluated, plan, moved, dataset, device, training, source } = stage;
+  const keep = { resume, ...(recordEvery !== undefined && { recordEvery }) };
+  await using stage = await openStageTwo(options, context, keep);
+  const { settings, model, evaluated, plan, moved, dataset, device, training, source, progress } = stage;
   const weights = plan.loss?.softLabels ? undefined : plan.loss?.classWeights;
   const weightOf = weights && ((label: number) => weights[label] ?? 0);
   const write = async (folder: string, result: PassesResult) => {
@@ -45,11 +46,12 @@ export async function trainWhole(
     await writeResult(folder, result, stage, { started, dataReport: context.dataReport });
   };
   const passes = { ...settings, ...context, weightOf, classes: dataset.classes, save: write };
+  const keeper = progress?.keeper((path) => training.state.save(path, { includeOptimizerState: true }));
   const values = () => trainedValues(training.state, plan, moved);
   const { trainSize, batchSize } = source;
   const { augment, seed } = settings;
   emit({ type: 'start', stage: 'finetune', passes: settings.passes, trainSize, batchSize, augment, seed });
-  const result = await withFinalTest(await runPasses(training, source, { ...passes, values }), {
+  const result = await withFinalTest(await runPasses(training, source, { ...passes, values, keeper }), {
     model,
     evaluated,
     plan,
@@ -58,6 +60,7 @@ export async function trainWhole(
     options: passes,
   });
   await write(settings.out, result);
+  await progress?.finish();
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history: result.history, evaluation: result.evaluation };
 }

@@ -11,6 +11,7 @@ import {
 } from '../../onnx/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { type HeadSolution, solveHead } from '../head-solver/index.ts';
+import type { Progress } from '../progress/index.ts';
 import type { CheckpointState } from '../runtime/index.ts';
 import { openBackbone } from './backbone.ts';
 import type { BatchSource } from './batch-source.ts';
@@ -30,7 +31,8 @@ export interface Stage {
   readonly device: SessionDevice;
   readonly options: PictureSourceOptions &
     FeatureOptions &
-    Omit<PassOptions, 'values' | 'save'> & {
+    Omit<PassOptions, 'values' | 'save' | 'keeper'> & {
+      readonly progress: Progress;
       readonly optimizer: 'adam' | 'lbfgs';
       readonly threads?: number;
       /** Saves what there is so far, with the state that it is trained in. */
@@ -46,7 +48,8 @@ export interface TrainedHead extends PassesResult, AsyncDisposable {
 /** With live BatchNorm, whose running statistics follow the augmented pictures of each pass. */
 export async function trainOnPictures(stage: Stage): Promise<TrainedHead> {
   const { model, evaluated, plan, dataset, device, options } = stage;
-  return keepOpen(await openTraining(model, plan, device, evaluated), async (training) => {
+  const checkpoint = options.progress.found?.checkpoint;
+  return keepOpen(await openTraining(model, plan, device, { evaluated, checkpoint }), async (training) => {
     await using source = pictureSource(dataset, options);
     const moved = movedStatistics(model.graph, plan);
     const values = () => trainedValues(training.state, plan, moved);
@@ -68,18 +71,22 @@ export async function trainOnFeatures({
   let head = extract(model, [FEATURES], [LOGITS]);
   const solution = options.optimizer === 'lbfgs' ? await solve(source.trainTable, options) : undefined;
   if (solution) head = withInitializers(head, headValues(solution));
-  return keepOpen(await openTraining(head, plan, device), async (training) => {
-    if (solution) return testSolution(training, source, solution, options);
-    const values = () => trainedValues(training.state, plan, []);
-    const passes = await runPasses(training, source, passOptions(training, options, values));
-    return withFinalTest(passes, { model: head, evaluated: head, plan, device, source, options });
-  });
+  return keepOpen(
+    await openTraining(head, plan, device, { checkpoint: options.progress.found?.checkpoint }),
+    async (training) => {
+      if (solution) return testSolution(training, source, solution, options);
+      const values = () => trainedValues(training.state, plan, []);
+      const passes = await runPasses(training, source, passOptions(training, options, values));
+      return withFinalTest(passes, { model: head, evaluated: head, plan, device, source, options });
+    },
+  );
 }
 
 const passOptions = ({ state }: Training, options: Stage['options'], values: PassOptions['values']): PassOptions => ({
   ...options,
   values,
   save: (folder, result) => options.save(folder, result, state),
+  keeper: options.progress.keeper((path) => state.save(path, { includeOptimizerState: true })),
 });
 
 /** The state outlives the training, to be saved, unless that fails. */

@@ -14,11 +14,21 @@ const LEAST = 1;
  * gradients bear, found by trying. All are powers of two, so that scaling rounds nothing.
  */
 export class LossScale {
-  #value = FIRST;
-  #updates = 0;
+  #value: number;
+  #updates: number;
+
+  constructor(value = FIRST, updates = 0) {
+    this.#value = value;
+    this.#updates = updates;
+  }
 
   get value(): number {
     return this.#value;
+  }
+
+  /** Scale and updates since it changed, of which it can be made again. */
+  get parts(): [number, number] {
+    return [this.#value, this.#updates];
   }
 
   /**

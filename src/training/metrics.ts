@@ -19,8 +19,13 @@ export function countCorrect(logits: Float32Array, labels: BigInt64Array): numbe
 
 /** A mean of batch means, each by its pictures or their weight: so a small last batch does not count double. */
 export class WeightedMean {
-  #sum = 0;
-  #weight = 0;
+  #sum: number;
+  #weight: number;
+
+  constructor(sum = 0, weight = 0) {
+    this.#sum = sum;
+    this.#weight = weight;
+  }
 
   add(mean: number, weight: number): void {
     this.#sum += mean * weight;
@@ -29,5 +34,10 @@ export class WeightedMean {
 
   get value(): number {
     return this.#sum / this.#weight;
+  }
+
+  /** Sum and weight, of which it can be made again. */
+  get parts(): [number, number] {
+    return [this.#sum, this.#weight];
   }
 }

@@ -6,13 +6,14 @@ import { type ScheduleOptions, schedule } from '../schedules/index.ts';
 import { checkThreads } from '../threads.ts';
 import type { BatchNormChoice } from './batch-norm.ts';
 import type { DeviceChoice } from './device.ts';
+import type { KeepOptions } from './keep.ts';
 import type { PassSettings } from './passes.ts';
 import type { PlanSettings } from './plan.ts';
 import type { RunOptions } from './run.ts';
 import { checkTestSizes, type Side, type TestSizes } from './test-size.ts';
 
 /** What both stages take. */
-export interface StageOptions extends Partial<PassSettings>, TestSizes, RunOptions {
+export interface StageOptions extends Partial<PassSettings>, TestSizes, RunOptions, KeepOptions {
   /** Folder or CSV file of the data set. */
   readonly data: string;
   /** `tutorial`, `official` or `ratio:R`; the data set's own by default. */

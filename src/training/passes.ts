@@ -1,20 +1,13 @@
-import { LOGITS, LOSS } from '../../onnx/index.ts';
 import type { EvaluationResult } from '../metrics/index.ts';
-import {
-  type AverageOptions,
-  advance,
-  averageDecay,
-  NO_PROGRESS,
-  type Schedule,
-  type ScheduleOptions,
-  schedule,
-} from '../schedules/index.ts';
-import type { BatchSource, FeedBatch, TestPart } from './batch-source.ts';
+import type { Keeper } from '../progress/index.ts';
+import { type AverageOptions, advance, NO_PROGRESS, type ScheduleOptions } from '../schedules/index.ts';
+import type { BatchSource, TestPart } from './batch-source.ts';
 import type { Emit, StepRecord } from './events.ts';
-import { countCorrect, WeightedMean } from './metrics.ts';
+import { PassState } from './pass-state.ts';
 import type { Requests } from './run.ts';
 import type { Training } from './session.ts';
-import { requireFinite, testPass } from './test-pass.ts';
+import { testPass } from './test-pass.ts';
+import { trainPass, Updates } from './train-pass.ts';
 
 /** How a stage's passes go, as a user says it. */
 export interface PassSettings {
@@ -48,6 +41,8 @@ export interface PassOptions extends PassSettings {
   readonly values: () => Promise<Map<string, Uint8Array>>;
   /** What is asked of the run while it trains. */
   readonly requests: Requests;
+  /** Keeps how far it has come, and what it goes on from. */
+  readonly keeper?: Keeper | undefined;
   /** Saves what there is after some update, as a result of its own. */
   readonly save: (folder: string, result: PassesResult) => Promise<void>;
   readonly emit: Emit;
@@ -85,48 +80,77 @@ export interface PassesResult {
 /**
  * Trains for some passes, testing after each.
  *
- * @throws OrtuneError `COST_NOT_FINITE`, `LOSS_SCALE`; the signal's reason when it is aborted
+ * @throws OrtuneError `COST_NOT_FINITE`, `LOSS_SCALE`; the signal's reason when it is aborted, once how far the run has come is kept
  */
 export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassesResult> {
-  const { passes, keep, metric, earlyStopping, values, requests, emit, signal } = options;
-  const history: PassResult[] = [];
-  const steps: StepRecord[] = [];
-  const updates = new Updates(training, source, options);
+  const { passes, keep, metric, earlyStopping, values, requests, keeper, emit, signal } = options;
+  const { stepper } = training;
+  const from = keeper?.found?.record;
+  const history = [...(from?.history ?? [])];
+  const steps = [...(from?.steps ?? [])];
+  const updates = new Updates(training, source, options, from);
+  if (from?.askedRate !== undefined) requests.setLearningRate(from.askedRate);
+  stepper.lossScale = from?.lossScale && [...from.lossScale];
   const rule = { ...earlyStopping, mode: metric === 'cost' ? 'min' : 'max' } as const;
-  let progress = NO_PROGRESS;
-  let best: Omit<PassesResult, 'history' | 'steps'> | undefined;
-  const present = async (evaluation?: EvaluationResult) => ({
+  let progress = from?.progress ?? NO_PROGRESS;
+  let best = keeper?.found?.best;
+  let evaluation = from?.evaluation;
+  let ended = from?.ended ?? false;
+  let state = new PassState(from?.pass ?? 0, from);
+  const present = async (tested?: EvaluationResult) => ({
     kept: steps.at(-1)?.pass ?? 0,
     values: await values(),
-    evaluation,
+    evaluation: tested,
   });
   const save = async (folder: string) => options.save(folder, { history, steps, ...(await present()) });
-  const betweenUpdates = () => requests.settle({ save, values });
-  let evaluation: EvaluationResult | undefined;
-  for (let pass = 0; pass < passes; pass++) {
-    const started = performance.now();
-    const trained = await trainPass(training, source, pass, { updates, steps, betweenUpdates }, options);
-    evaluation = options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
-    history.push({
-      pass,
-      ...trained,
-      ...(evaluation && figuresOf(evaluation)),
-      seconds: (performance.now() - started) / 1000,
-    });
-    await betweenUpdates();
-    const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
-    if (step) progress = step.progress;
-    if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };
-    if (requests.stopping) {
-      emit({ type: 'stopped', pass });
-      break;
+  const write = () => {
+    const { learningRate: asked } = requests;
+    const { lossScale } = stepper;
+    const record = {
+      ...state.record(),
+      ...updates.record(),
+      ...(asked !== undefined && { askedRate: asked }),
+      ...(lossScale && { lossScale }),
+      ...(evaluation && { evaluation }),
+      ...{ history, steps, progress, ended },
+    };
+    return keeper?.write(record, best);
+  };
+  /** @throws the signal's reason */
+  const betweenUpdates = async (passEnded: boolean) => {
+    await requests.settle({ save, values });
+    signal?.throwIfAborted();
+    if (keeper?.due(passEnded)) await write();
+  };
+  try {
+    while (state.pass < passes && !ended) {
+      const { pass } = state;
+      const started = performance.now() - state.trainedMs;
+      const trained = await trainPass(training, source, state, { updates, steps, betweenUpdates }, options);
+      evaluation =
+        options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
+      const seconds = (performance.now() - started) / 1000;
+      history.push({ pass, ...trained, ...(evaluation && figuresOf(evaluation)), seconds });
+      const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
+      if (step) progress = step.progress;
+      if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };
+      if (requests.stopping) {
+        emit({ type: 'stopped', pass });
+        ended = true;
+      } else if (step?.stop && pass + 1 < passes) {
+        emit({ type: 'stopped', pass, best: progress.best?.pass ?? pass });
+        ended = true;
+      }
+      state = new PassState(pass + 1);
+      await betweenUpdates(true);
     }
-    if (step?.stop && pass + 1 < passes) {
-      emit({ type: 'stopped', pass, best: progress.best?.pass ?? pass });
-      break;
-    }
+    // The result's test and its files take a while.
+    await write();
+  } catch (error) {
+    // In the middle of an update the running statistics have moved already: then the record before it has to do.
+    if (signal?.aborted && error === signal.reason && !updates.open) await write();
+    throw error;
   }
-  signal?.throwIfAborted();
   return { history, steps, ...(best ?? (await present(evaluation))) };
 }
 
@@ -158,95 +182,3 @@ export const figuresOf = ({ cost, top1, top5, meanPerClass }: EvaluationResult) 
   ...(top5 !== null && { testTop5: top5 }),
   ...(meanPerClass !== null && { testMeanPerClass: meanPerClass }),
 });
-
-/** The learning rate and the averages' share, from update to update. */
-class Updates {
-  readonly #stepper: Training['stepper'];
-  readonly #options: PassOptions;
-  readonly #schedule: Schedule;
-  readonly #total: number;
-  #done = 0;
-  /** Of the update in progress. */
-  learningRate = 0;
-
-  constructor({ stepper }: Training, { trainSize, batchSize }: BatchSource, options: PassOptions) {
-    this.#stepper = stepper;
-    this.#options = options;
-    this.#schedule = schedule(options.schedule);
-    this.#total = options.passes * Math.ceil(trainSize / (batchSize * options.accumulate));
-  }
-
-  /** Before an update's first batch. */
-  async begin(): Promise<void> {
-    const { learningRate, requests, ema } = this.#options;
-    this.learningRate = (requests.learningRate ?? learningRate) * this.#schedule(this.#done, this.#total);
-    await this.#stepper.setLearningRate(this.learningRate);
-    if (ema) this.#stepper.setAverageShare(1 - averageDecay(this.#done, ema));
-    this.#done++;
-  }
-}
-
-async function trainPass(
-  { stepper }: Training,
-  source: BatchSource,
-  pass: number,
-  { updates, steps, betweenUpdates }: { updates: Updates; steps: StepRecord[]; betweenUpdates: () => Promise<void> },
-  { accumulate, weightOf = () => 1, requests, emit, signal }: PassOptions,
-) {
-  const started = performance.now();
-  const cost = new WeightedMean();
-  const accuracy = new WeightedMean();
-  let batch = 0;
-  let done = 0;
-  let waited = 0;
-  for await (const update of grouped(source.train(pass), accumulate)) {
-    await updates.begin();
-    const weights = update.map(({ labels }) => labels.reduce((sum, label) => sum + weightOf(Number(label)), 0));
-    const whole = weights.reduce((sum, weight) => sum + weight, 0);
-    for (const [part, { feeds, labels, size, waitMs }] of update.entries()) {
-      signal?.throwIfAborted();
-      waited += waitMs;
-      const weight = weights[part] as number;
-      // A batch without any weight has no mean; its update may have some.
-      const share = whole > 0 ? weight / whole : 1 / update.length;
-      const { outputs, skipped } = await stepper.step({ ...feeds }, { share, last: part === update.length - 1 });
-      const loss = outputs[LOSS]?.data[0] as number;
-      requireFinite(loss, `pass ${pass}, batch ${batch}`);
-      const right = countCorrect(outputs[LOGITS]?.data as Float32Array, labels) / size;
-      cost.add(loss, weight);
-      accuracy.add(right, size);
-      if (skipped) emit({ type: 'overflow', pass, batch });
-      const record = {
-        step: steps.length,
-        pass,
-        batch: batch++,
-        learningRate: updates.learningRate,
-        cost: loss,
-        accuracy: right,
-      };
-      steps.push(record);
-      emit({ type: 'batch', waitMs, ...record });
-      done += size;
-      emit({ type: 'progress', task: 'train', pass, done, total: source.trainSize });
-    }
-    await betweenUpdates();
-    if (requests.stopping) break;
-  }
-  const took = performance.now() - started;
-  const dataWait = waited / took;
-  const picturesPerSecond = (1000 * done) / took;
-  emit({ type: 'pass', pass, cost: cost.value, accuracy: accuracy.value, picturesPerSecond, dataWait });
-  return { learningRate: updates.learningRate, trainCost: cost.value, trainAccuracy: accuracy.value, dataWait };
-}
-
-/** The batches of each update: what a batch counts in it depends on the others. The last of a pass may have fewer. */
-async function* grouped(batches: AsyncIterable<FeedBatch>, size: number): AsyncGenerator<FeedBatch[]> {
-  let group: FeedBatch[] = [];
-  for await (const batch of batches) {
-    group.push(batch);
-    if (group.length < size) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) yield group;
-}

@@ -50,8 +50,8 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
   const common = { seed, cache, ...(signal && { signal }) };
   const soft = mixes(augment) ? classes.length : undefined;
   return {
-    async *train(pass) {
-      const pictures = { ...common, ...training, imageSize, pass, augment, shuffle };
+    async *train(pass, first) {
+      const pictures = { ...common, ...training, imageSize, pass, augment, shuffle, first };
       for await (const batch of batches(train, pictures)) yield feedBatch(batch, { side: imageSize, soft });
     },
     async *test(part) {

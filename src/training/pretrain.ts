@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ADAM_DEFAULTS,
@@ -22,6 +22,7 @@ import { anyLive, batchNormModes } from './batch-norm.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
 import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts';
+import { openProgress } from './keep.ts';
 import { chooseKernels, STOCK_KERNELS } from './kernels.ts';
 import { checkStageOptions, PRETRAIN_DEFAULTS, type PretrainOptions } from './options.ts';
 import { checkOutputFolder, parentOf, replaceFolder } from './output-folder.ts';
@@ -61,7 +62,7 @@ export function pretrain({ onEvent, signal, ...options }: PretrainOptions): Run<
 
 /** Stage one as part of a run. */
 export async function trainHead(
-  options: Omit<PretrainOptions, keyof RunOptions>,
+  { resume = false, recordEvery, ...options }: Omit<PretrainOptions, keyof RunOptions>,
   context: RunContext,
 ): Promise<StageResult> {
   const started = new Date();
@@ -110,6 +111,22 @@ export async function trainHead(
       await writeReport(staging, { dataset, ...(context.dataReport && { checkFindings: context.dataReport }) });
     });
   };
+  const { graph, weights } = settings;
+  const isFile = weights !== 'none' && (await stat(weights)).isFile();
+  const kept = {
+    command: 'pretrain',
+    settings,
+    network,
+    graph,
+    dataset,
+    splitSeed: settings.seed,
+    device,
+    emit,
+  } as const;
+  await using progress = await openProgress(
+    { ...kept, ...(isFile && { weights }) },
+    { resume, ...(recordEvery !== undefined && { recordEvery }) },
+  );
   const stage: Stage = {
     model,
     evaluated: atImageSize(model, testTransform.imageSize),
@@ -127,6 +144,7 @@ export async function trainHead(
       accumulate: 1,
       ...context,
       save: write,
+      progress,
     },
   };
   emit({
@@ -140,6 +158,7 @@ export async function trainHead(
   });
   await using trained = await (liveBatchNorm ? trainOnPictures(stage) : trainOnFeatures(stage));
   await write(settings.out, trained, trained.state);
+  await progress.finish();
   emit({ type: 'saved', folder: settings.out, seconds: (Date.now() - started.getTime()) / 1000 });
   return { folder: settings.out, classes: dataset.classes, history: trained.history, evaluation: trained.evaluation };
 }

@@ -57,17 +57,18 @@ export const needsConstantShape = ({ device }: Pick<SessionDevice, 'device'>): b
 /**
  * Writes the artifacts of a plan and opens a session on them.
  *
- * @param evaluated what is tested: the model itself, or it for pictures of another size
+ * @param options.evaluated what is tested: the model itself, or it for pictures of another size
+ * @param options.checkpoint file of a state that training goes on from, instead of the model's own values
  */
 export async function openTraining(
   model: Model,
   plan: TrainingPlan<Optimizer>,
   device: SessionDevice,
-  evaluated: Model = model,
+  { evaluated = model, checkpoint }: { evaluated?: Model; checkpoint?: string | undefined } = {},
 ): Promise<Training> {
   const { kernels = 'stock', layers = 'stock', exact = false } = device;
   const artifacts = buildArtifacts(model, { ...plan, kernels, layers, exact }, evaluated);
-  const opened = await openSession(artifacts, device);
+  const opened = await openSession(artifacts, device, checkpoint);
   return {
     ...opened,
     stepper: artifacts.optimizerModel ? libraryStepper(opened.session) : graphStepper(opened.session),
@@ -81,8 +82,9 @@ export type OpenSession = Pick<Training, 'session' | 'state' | typeof Symbol.asy
 export async function openSession(
   artifacts: Artifacts<Optimizer>,
   { device, cuda = {}, threads }: SessionDevice,
+  checkpoint: string | Uint8Array = artifacts.checkpoint,
 ): Promise<OpenSession> {
-  const state = await CheckpointState.load(artifacts.checkpoint);
+  const state = await CheckpointState.load(checkpoint);
   try {
     const session = await TrainingSession.create({
       checkpointState: state,

@@ -11,8 +11,10 @@ import {
 import type { Dataset, ImageTransform } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { parseClassNames } from '../inference/index.ts';
+import type { Progress } from '../progress/index.ts';
 import type { BatchSource } from './batch-source.ts';
 import { chooseDevice } from './device.ts';
+import { type KeepOptions, openProgress } from './keep.ts';
 import { checkPrecision, chooseKernels } from './kernels.ts';
 import { checkStageOptions, FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { parentOf, RUN_FILE } from './output-folder.ts';
@@ -24,7 +26,7 @@ import { LABELS_FILE } from './save.ts';
 import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
 import { testTransformOf } from './test-size.ts';
 
-const settingsOf = (given: Omit<FinetuneOptions, keyof RunOptions>) => ({ ...FINETUNE_DEFAULTS, ...given });
+const settingsOf = (given: OwnOptions) => ({ ...FINETUNE_DEFAULTS, ...given });
 
 /** Stage two, ready to go. */
 export interface StageTwo extends AsyncDisposable {
@@ -43,6 +45,7 @@ export interface StageTwo extends AsyncDisposable {
   readonly device: SessionDevice;
   readonly training: Training;
   readonly source: BatchSource;
+  readonly progress: Progress | undefined;
 }
 
 /**
@@ -50,16 +53,18 @@ export interface StageTwo extends AsyncDisposable {
  *
  * @throws OrtuneError for anything wrong with options, data or the stage-one folder
  */
+/** Options of the stage itself. */
+type OwnOptions = Omit<FinetuneOptions, keyof RunOptions | keyof KeepOptions>;
+
 export async function openStageTwo(
-  options: Omit<FinetuneOptions, keyof RunOptions>,
+  options: OwnOptions,
   { emit, signal, dataReport }: Pick<RunContext, 'emit' | 'signal' | 'dataReport'>,
+  keep?: KeepOptions,
 ): Promise<StageTwo> {
   const settings = settingsOf(options);
   checkStageOptions('finetune', settings);
-  const { model, network } = await readNetwork(
-    join(settings.from, 'graph.onnx'),
-    'Run npx ortune pretrain first, or name its folder with --from.',
-  );
+  const graph = join(settings.from, 'graph.onnx');
+  const { model, network } = await readNetwork(graph, 'Run npx ortune pretrain first, or name its folder with --from.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
   const kernels = chooseKernels(settings.kernels, chosen);
   checkPrecision(settings.precision, chosen, kernels);
@@ -87,7 +92,15 @@ export async function openStageTwo(
   const evaluated = atImageSize(model, testTransform.imageSize);
   const device = sessionDevice(chosen, { ...settings, chosen: kernels, plan, emit });
   const cacheFolder = await parentOf(settings.out);
-  const training = await openTraining(model, plan, device, evaluated);
+  const kept = { command: 'finetune', settings, network, graph, dataset, splitSeed: own.seed, device, emit } as const;
+  const progress = keep && (await openProgress(kept, keep));
+  const training = await openTraining(model, plan, device, {
+    evaluated,
+    checkpoint: progress?.found?.checkpoint,
+  }).catch(async (error) => {
+    await progress?.[Symbol.asyncDispose]();
+    throw error;
+  });
   const moved = movedStatistics(model.graph, plan);
   const source = pictureSource(dataset, {
     ...settings,
@@ -111,11 +124,13 @@ export async function openStageTwo(
     device,
     training,
     source,
+    progress,
     async [Symbol.asyncDispose]() {
       try {
         await source[Symbol.asyncDispose]();
       } finally {
         await training[Symbol.asyncDispose]();
+        await progress?.[Symbol.asyncDispose]();
       }
     },
   };

@@ -29,12 +29,20 @@ export interface Stepper {
   /** Share of the new values in the running averages of the parameters, where the plan has some. */
   setAverageShare(share: number): void;
   step(feeds: Tensors, part: UpdatePart): Promise<StepResult>;
+  /** The loss scale's state, where there is one; to be set again where training goes on. */
+  lossScale: [number, number] | undefined;
 }
 
 /** With ONNX Runtime's own optimizer model, which makes an update of each batch's gradient as it is. */
 export function libraryStepper(session: StepSession): Stepper {
   const scaling = new Scaling(session);
   return {
+    get lossScale() {
+      return scaling.parts;
+    },
+    set lossScale(parts) {
+      scaling.parts = parts;
+    },
     setLearningRate: (rate) => session.setLearningRate(rate),
     setAverageShare() {
       throw new Error('the optimizer model keeps no running averages');
@@ -58,6 +66,12 @@ export function graphStepper(session: StepSession): Stepper {
   const averages = session.trainInputNames.includes(UPDATE_INPUTS.averageShare);
   const scaling = new Scaling(session);
   return {
+    get lossScale() {
+      return scaling.parts;
+    },
+    set lossScale(parts) {
+      scaling.parts = parts;
+    },
     async setLearningRate(rate) {
       learningRate[0] = rate;
     },
@@ -86,12 +100,20 @@ export function graphStepper(session: StepSession): Stepper {
 
 /** The loss scale of a session whose model has one; else it feeds nothing and sees no overflow. */
 class Scaling {
-  readonly #scale: LossScale | undefined;
+  #scale: LossScale | undefined;
   /** In the update under way. */
   overflowed = false;
 
   constructor(session: StepSession) {
     this.#scale = session.trainInputNames.includes(LOSS_SCALE) ? new LossScale() : undefined;
+  }
+
+  get parts(): [number, number] | undefined {
+    return this.#scale?.parts;
+  }
+
+  set parts(parts: [number, number] | undefined) {
+    if (this.#scale && parts) this.#scale = new LossScale(...parts);
   }
 
   feeds(): Record<string, Tensor> {

@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { access, readdir, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../../src/random.ts';
 import { openWorkshop, snapshot, type Workshop } from '../training/workshop.ts';
 import { commandLine, runCommand, runProcess, untilPrinted } from './command.ts';
 
@@ -24,18 +25,19 @@ describe.each([
   { signal: 'SIGINT', code: 130, by: 'Ctrl-C' },
   { signal: 'SIGTERM', code: 143, by: 'SIGTERM' },
 ] as const)('$signal', ({ signal, code, by }) => {
-  it('stops training, leaves the older result as it was and nothing else', async () => {
+  it('stops training, leaves the older result as it was and what it takes to go on', async () => {
     const before = await snapshot(workshop.folder);
     const outcome = await runCommand(workshop.folder, 'pretrain', stageOne(1_000_000, '--seed', '1'), {
       watch: (child) => untilPrinted(child, 'Test:3, ').then(() => child.kill(signal)),
     });
     expect(outcome).toMatchObject({
       code,
-      stderr: `Error: stopped by ${by}; nothing was saved and older results are as they were\n`,
+      stderr: `Error: stopped by ${by}; the same command with --resume goes on from here, older results are as they were\n`,
     });
     expect(outcome.stdout).not.toContain('Saved');
+    expect(await files()).toEqual(['data', 'graph.onnx', 'one', 'one.progress']);
+    await rm(workshop.path('one.progress'), { recursive: true });
     expect(await snapshot(workshop.folder)).toEqual(before);
-    expect(await files()).toEqual(['data', 'graph.onnx', 'one']);
   });
 });
 
@@ -48,7 +50,7 @@ describe('a process killed while it saves', () => {
     expect(killed.code).toBe('SIGKILL');
     const [abandoned, ...others] = await files();
     expect(abandoned).toMatch(/^\.one\.new-\d+$/);
-    expect(others).toEqual(['data', 'graph.onnx', 'one']);
+    expect(others).toEqual(['data', 'graph.onnx', 'one', 'one.progress']);
     expect(await snapshot(workshop.path('one'))).toEqual(before);
 
     expect(await runCommand(workshop.folder, 'pretrain', stageOne(1, '--seed', '2'))).toMatchObject({ code: 0 });
@@ -87,5 +89,50 @@ describe('a reader that has seen enough', () => {
     const { code, stdout, stderr } = await intoHead('predict', ['--model', 'two', 'data', 'broken.png']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^data\/blue\/0\.png: [^\n]*\n$/);
+  });
+});
+
+describe('a run killed again and again', () => {
+  /** Figures and values, without times. */
+  const resultOf = async (name: string) => {
+    const [model, metrics, steps] = await Promise.all(
+      ['model.onnx', 'metrics.json', 'steps.csv'].map((file) => readFile(workshop.path(`${name}/${file}`), 'base64')),
+    );
+    return { model, metrics, steps };
+  };
+
+  it('ends as one that was left alone', async () => {
+    const args = (out: string, ...more: string[]) => [
+      ...['--data', 'data', '--from', 'one', '--threads', '1', '--passes', '6', '--batch-size', '4', '--out', out],
+      ...['--record-every', '0', ...more],
+    ];
+    expect(await runCommand(workshop.folder, 'finetune', args('left-alone'))).toMatchObject({ code: 0 });
+    // Moments by a rule, so that a failure can be looked at again: while it starts, trains, records, tests and saves.
+    const random = new Random(7, 'kills');
+    let kills = 0;
+    for (let attempt = 0; ; attempt++) {
+      const began = (await readdir(workshop.folder)).includes('killed.progress');
+      const { code, stderr } = await runCommand(
+        workshop.folder,
+        'finetune',
+        args('killed', ...(began ? ['--resume'] : [])),
+        {
+          watch: (child) => {
+            if (attempt >= 5) return;
+            untilPrinted(child, attempt % 2 === 0 ? 'Device:' : 'Pass:').then(() =>
+              setTimeout(() => child.kill('SIGKILL'), 400 * random.uniform()),
+            );
+          },
+        },
+      );
+      if (code === 'SIGKILL') kills++;
+      // Killed before there was anything to go on from; what lay there is cleared.
+      const nothing = stderr.includes('--resume: expected a run to go on with');
+      if (code !== 'SIGKILL' && !nothing) expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      if (code === 0) break;
+    }
+    expect(kills).toBeGreaterThan(1);
+    expect(await resultOf('killed')).toEqual(await resultOf('left-alone'));
+    expect(await files()).not.toContain('killed.progress');
   });
 });

@@ -95,7 +95,7 @@ describe('stage one, frozen', () => {
 
   it('tells what happens as it happens', () => {
     const types = [...new Set(events.map(({ type }) => type))];
-    expect(types).toEqual(['dataset', 'progress', 'device', 'start', 'batch', 'pass', 'test', 'saved']);
+    expect(types).toEqual(['dataset', 'progress', 'device', 'start', 'batch', 'pass', 'test', 'kept', 'saved']);
     const features = events.filter((event) => event.type === 'progress' && event.task === 'features');
     // The features of all 30 pictures, computed once and not once for each pass.
     expect(features.map((event) => event.type === 'progress' && event.done)).toEqual([16, 24, 30]);

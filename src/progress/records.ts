@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { digestsOf } from '../download/checksum.ts';
+
+/** Lists the other files of a record with their sizes and checksums; written last. */
+const MANIFEST = 'manifest.json';
+/** Records that are kept: the newest, and the one before should that be damaged. */
+const KEPT = 2;
+
+interface Entry {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** A record that is whole. */
+export interface StoredRecord {
+  readonly folder: string;
+  readonly number: number;
+}
+
+/**
+ * Writes a record, a folder of files, so that it is there whole or not at all: beside its place, synced and renamed. Then
+ * removes all but the newest few.
+ *
+ * @param folder of the records
+ * @param write makes the files, by their paths; those given as bytes are written as they are
+ */
+export async function writeRecord(
+  folder: string,
+  number: number,
+  files: Readonly<Record<string, Uint8Array | ((path: string) => Promise<void>)>>,
+): Promise<void> {
+  const staging = join(folder, `.new-${process.pid}`);
+  await rm(staging, { recursive: true, force: true });
+  await mkdir(staging, { recursive: true });
+  try {
+    const manifest: Record<string, Entry> = {};
+    for (const [name, content] of Object.entries(files)) {
+      const path = join(staging, name);
+      if (typeof content === 'function') {
+        await content(path);
+        await sync(path);
+        const { bytes, sha256 } = await digestsOf(path);
+        manifest[name] = { bytes, sha256 };
+      } else {
+        await writeSynced(path, content);
+        manifest[name] = { bytes: content.byteLength, sha256: createHash('sha256').update(content).digest('hex') };
+      }
+    }
+    await writeSynced(join(staging, MANIFEST), Buffer.from(JSON.stringify(manifest)));
+    await sync(staging);
+    await rename(staging, join(folder, nameOf(number)));
+    await sync(folder);
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true });
+    throw error;
+  }
+  await keepNewest(folder, KEPT);
+}
+
+/** Removes all records but the newest few. */
+export async function keepNewest(folder: string, kept: number): Promise<void> {
+  for (const number of (await numbersOf(folder)).slice(kept)) {
+    await rm(join(folder, nameOf(number)), { recursive: true, force: true });
+  }
+}
+
+/**
+ * The newest record that is whole.
+ *
+ * @param onDamaged is told of each newer one that is not, and why
+ */
+export async function newestRecord(
+  folder: string,
+  onDamaged: (folder: string, reason: string) => void,
+): Promise<StoredRecord | undefined> {
+  for (const number of await numbersOf(folder)) {
+    const found = join(folder, nameOf(number));
+    const reason = await defectOf(found);
+    if (reason === undefined) return { folder: found, number };
+    onDamaged(found, reason);
+  }
+  return undefined;
+}
+
+/** Numbers of the records, the newest first. */
+export async function numbersOf(folder: string): Promise<number[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.flatMap((name) => (/^\d{6,}$/.test(name) ? [Number(name)] : [])).sort((a, b) => b - a);
+}
+
+const nameOf = (number: number) => String(number).padStart(6, '0');
+
+async function defectOf(folder: string): Promise<string | undefined> {
+  let manifest: Record<string, Entry>;
+  try {
+    manifest = JSON.parse(await readFile(join(folder, MANIFEST), 'utf8'));
+  } catch (error) {
+    return `${MANIFEST} cannot be read: ${(error as Error).message}`;
+  }
+  for (const [name, { bytes, sha256 }] of Object.entries(manifest)) {
+    const path = join(folder, basename(name));
+    const found = await stat(path).catch(() => undefined);
+    if (found?.size !== bytes) return `${name} has ${found ? `${found.size} bytes` : 'gone'}, expected ${bytes} bytes`;
+    if ((await digestsOf(path)).sha256 !== sha256) return `the checksum of ${name} does not agree`;
+  }
+  return undefined;
+}
+
+async function writeSynced(path: string, content: Uint8Array): Promise<void> {
+  const handle = await open(path, 'w');
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Brings a file or a folder's entries to the disk. */
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
