@@ -24,6 +24,7 @@ interface Options extends RunArguments, ReportArguments {
   inputNorm: InputNormalisationName | undefined;
   strideIn: '3x3' | '1x1' | undefined;
   split: string | undefined;
+  resume: boolean;
   out: string;
 }
 
@@ -53,6 +54,11 @@ export const fitCommand: Command<Options> = {
       default: FIT_DEFAULTS.out,
       describe: 'Folder for graph.onnx, pretrain_model and infer_model',
     },
+    resume: {
+      type: 'boolean',
+      default: false,
+      describe: 'Go on with a run that was interrupted, given the same flags',
+    },
     ...REPORT_FLAGS,
   },
   handle: async (args) => {
@@ -60,14 +66,14 @@ export const fitCommand: Command<Options> = {
     if (data === undefined || more.length > 0) {
       throw new OrtuneError('OPTION', `expected one folder of pictures, received ${args._.length}. See --help.`);
     }
-    const { recipe, out, weights, passes, imageSize, inputNorm, strideIn, split } = args;
+    const { recipe, resume, out, weights, passes, imageSize, inputNorm, strideIn, split } = args;
     const { onBadImage, seed, device, threads, kernels } = args;
     checkWhole({ passes, threads }, 1);
     const report = await reportOptions(args, data);
     let result: FitResult | undefined;
     await runStage(report, async (hooks) => {
       result = await fit({
-        ...{ data, recipe, out },
+        ...{ data, recipe, resume, out },
         ...given({ weights, passes, imageSize, inputNorm, strideIn, split }),
         ...given({ onBadImage, seed, device, threads, kernels }),
         ...cudaOptions(args),

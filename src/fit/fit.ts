@@ -3,6 +3,7 @@ import { type InputNormalisationName, RESNET_DEFAULTS, type ResNetOptions } from
 import { buildGraph } from '../build-graph.ts';
 import { badImagesOf, checkData, type DataReport } from '../check-data/index.ts';
 import { badImagesError } from '../data/index.ts';
+import { isKept } from '../progress/index.ts';
 import { loadRecipe, type Recipe } from '../recipes/index.ts';
 import type { CudaOptions } from '../runtime/index.ts';
 import { chooseDevice, type DeviceChoice } from '../training/device.ts';
@@ -36,6 +37,8 @@ export interface FitOptions extends RunOptions {
   readonly threads?: number;
   readonly kernels?: 'native' | 'stock';
   readonly onBadImage?: 'stop' | 'skip';
+  /** Goes on with a run of the same options that was interrupted; begins where nothing of it was kept. */
+  readonly resume?: boolean;
   /** Folder for `graph.onnx`, `pretrain_model` and `infer_model`. */
   readonly out?: string;
 }
@@ -45,6 +48,7 @@ export const FIT_DEFAULTS = {
   seed: 0,
   device: 'auto',
   onBadImage: 'stop',
+  resume: false,
   out: 'models',
 } as const;
 
@@ -116,13 +120,22 @@ async function fitWithin(options: Omit<FitOptions, keyof RunOptions>, context: R
     ...(kernels && { kernels }),
   };
   const checked = { ...context, dataReport: report };
-  emit({ type: 'phase', phase: 'pretrain', text: '3. Stage one: a new head on the pretrained network' });
-  const stageOne = await trainHead({ ...recipe.pretrain, ...common, weights, graph, out: head }, checked);
+  const goesOn = { head: settings.resume && (await isKept(head)), whole: settings.resume && (await isKept(served)) };
+  if (settings.resume && !goesOn.head && !goesOn.whole) {
+    emit({ type: 'note', text: `nothing was kept of a run in ${out}: this one begins at the start` });
+  }
+  let stageOne: StageResult | undefined;
+  if (!goesOn.whole) {
+    emit({ type: 'phase', phase: 'pretrain', text: '3. Stage one: a new head on the pretrained network' });
+    const options = { ...recipe.pretrain, ...common, weights, graph, out: head, resume: goesOn.head };
+    stageOne = await trainHead(options, checked);
+  }
 
   const passes = settings.passes ?? choosePasses(chosen.device, train);
   emit({ type: 'phase', phase: 'finetune', text: `4. Stage two: the whole network, ${passes} passes` });
-  const result = await trainWhole({ ...recipe.finetune, ...common, passes, from: head, out: served }, checked);
-  const [before, after] = [stageOne.evaluation?.top1, result.evaluation?.top1];
+  const stageTwo = { ...recipe.finetune, ...common, passes, from: head, out: served, resume: goesOn.whole };
+  const result = await trainWhole(stageTwo, checked);
+  const [before, after] = [stageOne?.evaluation?.top1, result.evaluation?.top1];
   if (typeof before === 'number' && typeof after === 'number' && after < before) {
     const share = (value: number) => `${(100 * value).toFixed(1)} %`;
     const text = `stage two ended at ${share(after)}, below the ${share(before)} of stage one: more passes would help (--passes).`;

@@ -1,2 +1,2 @@
 export { digestOfData, digestOfFile, type Fingerprint } from './fingerprint.ts';
-export { type Found, type Keeper, Progress } from './progress.ts';
+export { type Found, isKept, type Keeper, Progress } from './progress.ts';

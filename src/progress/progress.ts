@@ -50,6 +50,11 @@ interface State {
   };
 }
 
+const folderOf = (out: string) => `${resolve(out)}.progress`;
+
+/** Whether something was kept of a run for `out`. */
+export const isKept = async (out: string): Promise<boolean> => (await numbersOf(folderOf(out))).length > 0;
+
 /** How far a run has come, on the disk, in `<out>.progress`; only one run at a time may have it. */
 export class Progress implements AsyncDisposable {
   readonly found: Found | undefined;
@@ -79,7 +84,7 @@ export class Progress implements AsyncDisposable {
    *   from, `RESUME_CHANGED` naming what is not as it was
    */
   static async open(options: ProgressOptions): Promise<Progress> {
-    const folder = `${resolve(options.out)}.progress`;
+    const folder = folderOf(options.out);
     await mkdir(folder, { recursive: true });
     const release = await lock(join(folder, 'lock'), `--out ${options.out}`);
     try {

@@ -74,6 +74,30 @@ describe('fit', () => {
     }
   });
 
+  it('goes on with a run that was stopped, in either stage', async () => {
+    const [whole, parts] = [workshop.path('left-alone'), workshop.path('stopped')];
+    await fit({ ...base(), out: whole });
+    for (const stage of ['pretrain', 'finetune']) {
+      const interrupt = new AbortController();
+      let current = '';
+      const onEvent = (event: TrainingEvent) => {
+        if (event.type === 'start') current = event.stage;
+        if (event.type === 'batch' && current === stage) interrupt.abort(new Error('stopped'));
+      };
+      const run = fit({ ...base(), out: parts, resume: stage === 'finetune', onEvent, signal: interrupt.signal });
+      await expect(run).rejects.toThrow('stopped');
+    }
+    const phases: string[] = [];
+    const onEvent = (event: TrainingEvent) => {
+      if (event.type === 'phase') phases.push(event.phase);
+    };
+    await fit({ ...base(), out: parts, resume: true, onEvent });
+    expect(phases).toEqual(['check', 'network', 'finetune']);
+    const model = (out: string) => readFile(join(out, 'infer_model/model.onnx'));
+    expect((await model(parts)).equals(await model(whole))).toBe(true);
+    expect((await readdir(parts)).sort()).toEqual(['graph.onnx', 'infer_model', 'pretrain_model']);
+  });
+
   it('refuses to write into the data', async () => {
     await expect(fit({ ...base(), out: join(workshop.data, 'models') })).rejects.toMatchObject({ code: 'OUTPUT' });
   });
