@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { constants, copyFile, link, readFile, rm, writeFile } from 'node:fs/promises';
 import { OrtuneError } from '../errors.ts';
 
 interface Holder {
@@ -19,12 +20,22 @@ interface Holder {
  */
 export async function lock(file: string, what: string): Promise<() => Promise<void>> {
   const own: Holder = { pid: process.pid, begun: beginOf(process.pid), since: new Date().toISOString() };
+  // Linked to its place, so that nobody reads it half written.
+  const draft = `${file}-${process.pid}-${randomUUID()}`;
+  await writeFile(draft, JSON.stringify(own));
+  try {
+    await place(draft, file, what);
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return () => rm(file, { force: true });
+}
+
+async function place(draft: string, file: string, what: string): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      const handle = await open(file, 'wx');
-      await handle.writeFile(JSON.stringify(own));
-      await handle.close();
-      return () => rm(file, { force: true });
+      await putThere(draft, file);
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
@@ -37,6 +48,17 @@ export async function lock(file: string, what: string): Promise<() => Promise<vo
       );
     }
     await rm(file, { force: true });
+  }
+}
+
+/** Fails with `EEXIST` where there is a file already. */
+async function putThere(draft: string, file: string): Promise<void> {
+  try {
+    await link(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+    // A file system without hard links.
+    await copyFile(draft, file, constants.COPYFILE_EXCL);
   }
 }
 
