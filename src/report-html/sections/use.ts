@@ -32,9 +32,9 @@ export function use({ run, served }: Result): Section {
   );
 }
 
-const program = (folder: string) => `import { Classifier } from 'ortune';
+const program = (folder: string) => `import { loadModel } from 'ortune';
 
-await using classifier = await Classifier.load(${JSON.stringify(folder)});
+await using classifier = await loadModel(${JSON.stringify(folder)});
 const [best] = await classifier.predict('photo.jpg');
 console.log(best);`;
 
