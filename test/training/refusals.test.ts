@@ -1,4 +1,5 @@
 import { copyFile, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildResNet, encodeModel } from '../../onnx/index.ts';
 import type { Dataset } from '../../src/data/index.ts';
@@ -142,7 +143,7 @@ describe('broken pictures', () => {
 });
 
 describe('a run that is stopped', () => {
-  it('leaves the older result as it was, and nothing else', async () => {
+  it('leaves the older result as it was, and beside it what it takes to go on', async () => {
     const options = {
       data: workshop.data,
       graph: workshop.graph,
@@ -160,7 +161,10 @@ describe('a run that is stopped', () => {
       onEvent: ({ type }) => type === 'test' && stop.abort(new Error('enough')),
     });
     await expect(run).rejects.toThrow('enough');
-    expect(await snapshot(workshop.folder)).toEqual(before);
+    const after = [...(await snapshot(workshop.folder))];
+    const progress = join(workshop.folder, 'kept.progress');
+    expect(after.filter(([file]) => file.startsWith(progress))).toHaveLength(3);
+    expect(after.filter(([file]) => !file.startsWith(progress))).toEqual([...before]);
   });
 });
 
