@@ -6,6 +6,7 @@ import type { FinetuneOptions } from './options.ts';
 import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { openStageTwo } from './stage-two.ts';
 
+/** As for `finetune`, and how far the search goes. */
 export interface FindRateOptions extends Omit<FinetuneOptions, keyof KeepOptions> {
   /** Training steps, each at a higher rate than the one before. */
   readonly steps?: number;
