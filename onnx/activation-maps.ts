@@ -1,5 +1,5 @@
-import { int, ints, tensor, valueInfo } from './graph.ts';
-import { bytesOf, type Dimension, type Initializer, type Model, type Node, type ValueInfo } from './model.ts';
+import { int, ints, nodeOf, tensor, valueInfo } from './graph.ts';
+import { bytesOf, type Dimension, type Initializer, type Model } from './model.ts';
 import { HEAD_PARAMETERS } from './resnet.ts';
 
 /**
@@ -36,10 +36,10 @@ export function withActivationMaps(model: Model): Model {
     dims: [2],
     data: bytesOf(BigInt64Array.of(2n, 3n)),
   };
-  const nodes: Node[] = [
-    node('Transpose', [weights], rows, { perm: ints(1, 0) }),
-    node('Unsqueeze', [rows.name, axes.name], kernels, {}),
-    node('Conv', [map, kernels.name], maps, {
+  const nodes = [
+    nodeOf('Transpose', [weights], rows.name, { perm: ints(1, 0) }),
+    nodeOf('Unsqueeze', [rows.name, axes.name], kernels.name),
+    nodeOf('Conv', [map, kernels.name], maps.name, {
       dilations: ints(1, 1),
       group: int(1),
       kernel_shape: ints(1, 1),
@@ -58,12 +58,3 @@ export function withActivationMaps(model: Model): Model {
     },
   };
 }
-
-const node = (op: string, inputs: readonly string[], output: ValueInfo, attributes: Node['attributes']): Node => ({
-  op,
-  domain: '',
-  name: output.name,
-  inputs,
-  outputs: [output.name],
-  attributes,
-});

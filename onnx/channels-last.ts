@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Tail, tailsOf } from './fused-batch-norm.ts';
 import { float, GraphBuilder, int, ints, tensor, valueInfo } from './graph.ts';
 import { BATCH_NORM } from './layers.ts';
-import { type Dimension, ELEMENT_TYPES, type ElementType, type Graph, type Node } from './model.ts';
+import type { Dimension, ElementType, Graph, Node } from './model.ts';
 import { hasNativeForm, windowAttributes } from './native-layers.ts';
 import { ORTUNE } from './native-update.ts';
 
@@ -45,19 +45,12 @@ export function toChannelsLast(graph: Graph, { isLive, exact, precision }: Layer
     const value = { name: output, type, dims: inOrder(dims, order) };
     return builder.add('Transpose', [name], value, { attributes: { perm: ints(...order) } });
   };
-  const cast = (name: string, type: ElementType): string => {
-    const output = `${name}_${type}`;
-    if (builder.value(name).type === type) return name;
-    if (builder.has(output)) return output;
-    const attributes = { to: int(ELEMENT_TYPES[type].code) };
-    return builder.add('Cast', [name], { ...builder.like(output, name), type }, { attributes });
-  };
   /** A tensor channels-last, float32 for operators of ONNX Runtime's. */
   const last = (name: string, type: ElementType = element) =>
-    cast(turned.has(name) ? name : transposed(name, TO_CHANNELS_LAST, `${name}_channels_last`), type);
+    builder.cast(turned.has(name) ? name : transposed(name, TO_CHANNELS_LAST, `${name}_channels_last`), type);
   const first = (name: string) => {
     if (!turned.has(name)) return name;
-    return transposed(cast(name, 'float32'), TO_CHANNELS_FIRST, `${name}_channels_first`);
+    return transposed(builder.cast(name, 'float32'), TO_CHANNELS_FIRST, `${name}_channels_first`);
   };
   /** A tensor of the graph that is now made channels-last. */
   const map = (name: string, type: ElementType = element) => {

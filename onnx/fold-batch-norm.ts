@@ -1,3 +1,4 @@
+import { BATCH_NORM } from './layers.ts';
 import { bytesOf, floatsOf, type Initializer, type Model, type Node } from './model.ts';
 
 /**
@@ -33,7 +34,7 @@ export function foldBatchNorms(model: Model): Model {
       Float32Array,
       Float32Array,
     ];
-    const epsilon = numberOf(node, 'epsilon', 1e-5);
+    const epsilon = (node.attributes['epsilon']?.value ?? BATCH_NORM.epsilon) as number;
     const factors = Float64Array.from(scale, (value, channel) => value / Math.sqrt(variance[channel]! + epsilon));
     const before = bias ? numbers(bias) : undefined;
     const folded = `${convolution.name}_bias`;
@@ -66,9 +67,4 @@ function timesChannels(weights: Initializer, factors: Float64Array): Initializer
     for (let at = channel * length; at < (channel + 1) * length; at++) scaled[at] = values[at]! * factor;
   }
   return { ...weights, data: bytesOf(scaled) };
-}
-
-function numberOf({ attributes }: Node, name: string, byDefault: number): number {
-  const found = attributes[name];
-  return found?.kind === 'float' ? found.value : byDefault;
 }

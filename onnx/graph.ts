@@ -2,6 +2,7 @@ import {
   type Attribute,
   bytesOf,
   type Dimension,
+  ELEMENT_TYPES,
   type ElementType,
   type Graph,
   type Initializer,
@@ -21,6 +22,16 @@ export interface NodeOptions {
   readonly name?: string;
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+/** A node of ONNX's own operators with one output, whose name it takes. */
+export function nodeOf(
+  op: string,
+  inputs: readonly string[],
+  output: string,
+  attributes: Node['attributes'] = {},
+): Node {
+  return { op, domain: '', name: output, inputs, outputs: [output], attributes };
 }
 
 /** Grows a graph node by node, with the type and shape of every tensor known. */
@@ -87,6 +98,17 @@ export class GraphBuilder {
       outputs: outputs.map((output) => output?.name ?? ''),
       attributes: options.attributes ?? {},
     });
+  }
+
+  /**
+   * A tensor of this graph in another type: itself where it has that; the same cast is made once.
+   * @returns the name of what has the type
+   */
+  cast(name: string, type: ElementType, output = `${name}_${type}`): string {
+    if (this.value(name).type === type) return name;
+    if (this.has(output)) return output;
+    const attributes = { to: int(ELEMENT_TYPES[type].code) };
+    return this.add('Cast', [name], { ...this.like(output, name), type }, { attributes });
   }
 
   /** Adds a node of another graph whose outputs' types and shapes this one knows (see {@link declare}). */

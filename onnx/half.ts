@@ -1,5 +1,5 @@
 import { OrtuneError } from '../src/errors.ts';
-import { int } from './graph.ts';
+import { int, nodeOf } from './graph.ts';
 import { bytesOf, ELEMENT_TYPES, floatsOf, type Initializer, type Model, type Node } from './model.ts';
 import { parametersOf } from './parameters.ts';
 
@@ -24,8 +24,7 @@ export function withHalfWeights(model: Model): Model {
     initializers.set(weights.name, { ...weights, type: 'float16', data: bytesOf(toHalf(weights)) });
     values.set(output, { name: output, type: 'float32', dims: weights.dims });
     restored.set(weights.name, output);
-    const attributes = { to: int(ELEMENT_TYPES.float32.code) };
-    casts.push({ op: 'Cast', domain: '', name: output, inputs: [weights.name], outputs: [output], attributes });
+    casts.push(nodeOf('Cast', [weights.name], output, { to: int(ELEMENT_TYPES.float32.code) }));
   }
   const nodes = graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => restored.get(name) ?? name) }));
   return { ...model, graph: { ...graph, nodes: [...casts, ...nodes], initializers, values } };

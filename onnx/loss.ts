@@ -1,5 +1,5 @@
 import { OrtuneError } from '../src/errors.ts';
-import { type GraphBuilder, int, string, tensor } from './graph.ts';
+import { type GraphBuilder, int, nodeOf, string, tensor } from './graph.ts';
 import type { Node, ValueInfo } from './model.ts';
 
 export const LABEL = 'label';
@@ -46,13 +46,10 @@ export function crossEntropy(graph: GraphBuilder, logits: ValueInfo, options: Mo
 
   const targets = addTargets(graph, logits, options);
   graph.declare({ ...logits, name: 'loss_terms' });
-  const node = (op: string, inputs: string[], output: string, attributes: Node['attributes']): Node => {
-    return { op, domain: '', name: output, inputs, outputs: [output], attributes };
-  };
   return [
-    node('LogSoftmax', [logits.name], LOG_PROBABILITIES, { axis: int(1) }),
-    node('Mul', [LOG_PROBABILITIES, targets], 'loss_terms', {}),
-    node('ReduceSum', ['loss_terms'], LOSS, { keepdims: int(0) }),
+    nodeOf('LogSoftmax', [logits.name], LOG_PROBABILITIES, { axis: int(1) }),
+    nodeOf('Mul', [LOG_PROBABILITIES, targets], 'loss_terms'),
+    nodeOf('ReduceSum', ['loss_terms'], LOSS, { keepdims: int(0) }),
   ];
 }
 

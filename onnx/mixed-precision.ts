@@ -1,5 +1,5 @@
-import { GraphBuilder, int } from './graph.ts';
-import { ELEMENT_TYPES, type Graph, type Node } from './model.ts';
+import { GraphBuilder } from './graph.ts';
+import type { Graph, Node } from './model.ts';
 
 /** Begins half precision: takes all its inputs in it. */
 const BEGINS = 'Conv';
@@ -28,18 +28,6 @@ export function toMixedPrecision(graph: Graph, isLive: (batchNorm: string) => bo
   for (const value of [...graph.values.values(), ...graph.outputs]) builder.declare(value);
 
   const isHalf = (name: string) => builder.has(name) && builder.value(name).type === 'float16';
-  const cast = (name: string, type: 'float16' | 'float32'): string => {
-    const output = `${name}_${type}`;
-    if (builder.has(output)) return output;
-    return builder.add(
-      'Cast',
-      [name],
-      { ...builder.value(name), name: output, type },
-      {
-        attributes: { to: int(ELEMENT_TYPES[type].code) },
-      },
-    );
-  };
   /** The inputs that a node takes in half precision, if it runs in it. */
   const halves = (node: Node): readonly string[] => {
     if (node.op === BEGINS) return node.inputs;
@@ -53,7 +41,7 @@ export function toMixedPrecision(graph: Graph, isLive: (batchNorm: string) => bo
     if (half.length > 0) for (const name of node.outputs) builder.declare({ ...builder.value(name), type: 'float16' });
     const inputs = node.inputs.map((name) => {
       const wanted = half.includes(name) ? 'float16' : 'float32';
-      return isHalf(name) === (wanted === 'float16') ? name : cast(name, wanted);
+      return isHalf(name) === (wanted === 'float16') ? name : builder.cast(name, wanted);
     });
     builder.copy({ ...node, inputs });
   }

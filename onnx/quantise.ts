@@ -1,5 +1,13 @@
-import { int, valueInfo } from './graph.ts';
-import { bytesOf, type ElementType, type Graph, type Initializer, type Model, type Node } from './model.ts';
+import { int, nodeOf, valueInfo } from './graph.ts';
+import {
+  bytesOf,
+  type ElementType,
+  type Graph,
+  type Initializer,
+  type Model,
+  type Node,
+  type ValueInfo,
+} from './model.ts';
 import { quantiseLayer } from './quantise-weights.ts';
 import type { TensorStatistics } from './tensor-statistics.ts';
 
@@ -89,7 +97,7 @@ function gridOf(tensor: string, statistics: TensorStatistics | undefined): Grid 
 class Parts {
   readonly nodes: Node[] = [];
   readonly initializers: Map<string, Initializer>;
-  readonly values: Map<string, { name: string; type: ElementType; dims: readonly (number | string)[] }>;
+  readonly values: Map<string, ValueInfo>;
   readonly #graph: Graph;
 
   constructor(graph: Graph) {
@@ -127,10 +135,10 @@ class Parts {
     output: string,
     type: ElementType,
     like: string,
-    attributes: Node['attributes'] = {},
+    attributes?: Node['attributes'],
   ): string {
     this.values.set(output, { name: output, type, dims: valueInfo(this.#graph, like).dims });
-    this.nodes.push({ op, domain: '', name: output, inputs, outputs: [output], attributes });
+    this.nodes.push(nodeOf(op, inputs, output, attributes));
     return output;
   }
 }

@@ -1,4 +1,4 @@
-import { int, ints, valueInfo } from './graph.ts';
+import { int, ints, nodeOf, valueInfo } from './graph.ts';
 import type { Model, Node, ValueInfo } from './model.ts';
 
 /** What some pictures made of a feature map. */
@@ -27,8 +27,7 @@ export function withStatistics(model: Model, tensors: readonly string[]): Model 
     const { dims } = valueInfo(graph, tensor);
     const reduce = (op: string, name: string, ...axes: number[]) => {
       outputs.push({ name, type: 'float32', dims: dims.filter((_, axis) => !axes.includes(axis)) });
-      const attributes = { axes: ints(...axes), keepdims: int(0) };
-      nodes.push({ op, domain: '', name, inputs: [tensor], outputs: [name], attributes });
+      nodes.push(nodeOf(op, [tensor], name, { axes: ints(...axes), keepdims: int(0) }));
     };
     reduce('ReduceMin', leastOf(tensor), 1, 2, 3);
     reduce('ReduceMax', mostOf(tensor), 1, 2, 3);

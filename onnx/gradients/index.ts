@@ -1,5 +1,5 @@
-import { type GraphBuilder, int } from '../graph.ts';
-import { ELEMENT_TYPES, type ElementType, type Node } from '../model.ts';
+import type { GraphBuilder } from '../graph.ts';
+import type { Node } from '../model.ts';
 import { ORTUNE } from '../native-update.ts';
 import { add } from './add.ts';
 import { frozenBatchNormalization, liveBatchNormalization } from './batch-normalization.ts';
@@ -132,11 +132,9 @@ function summed(graph: GraphBuilder, of: string, gradients: Map<string, string[]
   if (!parts || parts.length < 2) return parts?.[0];
   const sum = graph.like(`${of}_grad`, of);
   if (sum.type !== 'bfloat16') return graph.add('Sum', parts, sum);
-  const cast = (from: string, name: string, type: ElementType) =>
-    graph.add('Cast', [from], { ...sum, name, type }, { attributes: { to: int(ELEMENT_TYPES[type].code) } });
-  const wide = parts.map((part) => cast(part, `${part}_float32`, 'float32'));
+  const wide = parts.map((part) => graph.cast(part, 'float32'));
   const whole = graph.add('Sum', wide, { ...sum, name: `${of}_grad_float32`, type: 'float32' });
-  return cast(whole, sum.name, 'bfloat16');
+  return graph.cast(whole, 'bfloat16', sum.name);
 }
 
 function countConsumers(nodes: readonly Node[], needed: ReadonlySet<string>): Map<string, number> {

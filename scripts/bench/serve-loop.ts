@@ -37,7 +37,6 @@ async function measure(seconds: number) {
   return { perSecond: (times.length * 1000) / (now - started), p50: quantile(0.5), p99: quantile(0.99) };
 }
 
-console.log('ready');
 for await (const line of createInterface({ input: process.stdin }))
   console.log(JSON.stringify(await measure(Number(line))));
 process.exit();

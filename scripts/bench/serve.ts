@@ -11,8 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { listPictures } from '../../src/inference/list-pictures.ts';
-import { Child } from './serve-child.ts';
-import { header, machine, median, row } from './turns.ts';
+import { header, machine, median, Peer, row } from './turns.ts';
 
 const { values } = parseArgs({
   options: {
@@ -61,13 +60,14 @@ const medians = (rounds: readonly Figures[]): Figures => ({
 });
 
 const common = [values.model, values.threads];
-await using server = await Child.start('serve-server.ts', [...common, values['max-batch']]);
-await using loop = await Child.start('serve-loop.ts', [...common, ...files]);
+await using server = new Peer('serve-server.ts', [...common, values['max-batch']]);
+await using loop = new Peer('serve-loop.ts', [...common, ...files]);
+const url = await server.ask<string>('address');
 const contenders = [
-  { name: 'bare loop', measure: () => loop.ask<Figures>(seconds) },
+  { name: 'bare loop', measure: () => loop.ask<Figures>(String(seconds)) },
   ...loads.map((connections) => ({
     name: `server, ${connections} at a time`,
-    measure: () => cannon(server.greeting, connections),
+    measure: () => cannon(url, connections),
   })),
 ].map((contender) => ({ ...contender, rounds: [] as Figures[] }));
 

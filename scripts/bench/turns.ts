@@ -1,11 +1,12 @@
 /** Processes that work on request, taking turns while the others sleep. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { pytorch } from '../../test/parity/setup.mjs';
 
-/** A process that answers each line with a list of numbers, as JSON. */
+/** A process that answers each line with JSON: a list of numbers, or what it is asked for. */
 export class Peer {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -20,15 +21,22 @@ export class Peer {
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }
 
-  async ask(request: string): Promise<number[]> {
+  async ask<Answer = number[]>(request: string): Promise<Answer> {
     this.#child.stdin?.write(`${request}\n`);
     const { value, done } = await this.#lines.next();
     if (done) throw new Error('a process of the benchmark has ended early; its last words stand above');
-    return JSON.parse(value) as number[];
+    return JSON.parse(value) as Answer;
   }
 
   end(): void {
     this.#child.stdin?.end();
+  }
+
+  /** Once it has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.end();
+    await ended;
   }
 }
 

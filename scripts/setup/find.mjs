@@ -15,15 +15,14 @@ export function resolveFrom(folder, request) {
 
 /**
  * The addon of the package for this platform, an optional dependency of the published ortune.
- * @param {string} [from] folder whose packages are looked through
  * @returns {string | undefined} undefined as well where it is another version's, as of an update half done
  */
-export function prebuiltAddon(from = root) {
+export function prebuiltAddon() {
   const name = `ortune-${process.platform}-${process.arch}${process.platform === 'linux' ? '-gnu' : ''}`;
-  const manifest = resolveFrom(from, `${name}/package.json`);
+  const manifest = resolveFrom(root, `${name}/package.json`);
   if (manifest === undefined) return undefined;
   const found = createRequire(import.meta.url)(manifest);
-  return found.version === version ? resolveFrom(from, name) : undefined;
+  return found.version === version ? resolveFrom(root, name) : undefined;
 }
 
 /**

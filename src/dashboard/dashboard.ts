@@ -105,7 +105,7 @@ interface PageFile {
 /** The page's files by the path that each is served at; what it looks like is the report's, and some of its own. */
 async function pageFiles(): Promise<ReadonlyMap<string, PageFile>> {
   const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8');
-  const styles = ['base', 'header', 'charts'].map((name) => read(`../report-html/style/${name}.css`));
+  const styles = ['theme', 'base', 'header', 'charts'].map((name) => read(`../report-html/style/${name}.css`));
   const [page, script, own, ...shared] = await Promise.all([
     read('page/index.html'),
     read('page/page.js'),

@@ -54,6 +54,9 @@ export interface BatchOptions {
   readonly signal?: AbortSignal;
 }
 
+/** As pictures are tested: in their own order, nothing done to them at random. */
+export const AS_TESTED = { seed: 0, pass: 0, augment: false, shuffle: false } as const;
+
 /** How many batches a pass over `length` samples has. */
 export function batchCount(
   length: number,

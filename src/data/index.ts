@@ -1,4 +1,4 @@
-export { type Batch, type BatchOptions, batchCount, batches, passOrder, pictureCount } from './batches.ts';
+export { AS_TESTED, type Batch, type BatchOptions, batchCount, batches, passOrder, pictureCount } from './batches.ts';
 export { type BadImage, badImagesError, checkImages, withoutBadImages } from './check.ts';
 export { type Dataset, type OpenOptions, openDataset } from './dataset.ts';
 export { type CacheUse, DecodedCache } from './decoded-cache.ts';

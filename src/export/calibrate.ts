@@ -1,5 +1,5 @@
 import { IMAGE, leastOf, meansOf, mostOf, type TensorStatistics } from '../../onnx/index.ts';
-import { batches, type ImageTransform, type Sample } from '../data/index.ts';
+import { AS_TESTED, batches, type ImageTransform, type Sample } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { InferenceWorker } from '../inference/index.ts';
 
@@ -30,7 +30,7 @@ export async function calibrate(model: Uint8Array, options: CalibrateOptions): P
   const found = new Map(tensors.map((name) => [name, { least: 0, most: 0, sums: [] as number[] }]));
   let done = 0;
   onProgress(done, samples.length);
-  const pictures = { ...transform, batchSize: BATCH, seed: 0, pass: 0, augment: false, shuffle: false };
+  const pictures = { ...transform, batchSize: BATCH, ...AS_TESTED };
   for await (const { images, size } of batches(samples, { ...pictures, ...(signal && { signal }) })) {
     const dims = [size, imageSize, imageSize, 3];
     const outputs = await worker.run({ [IMAGE]: { type: 'uint8', dims, data: images } });

@@ -1,6 +1,7 @@
-import { batches, type Dataset } from '../data/index.ts';
+import { AS_TESTED, batches, type Dataset } from '../data/index.ts';
 import { Classifier } from '../inference/index.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
+import { argmax } from '../training/metrics.ts';
 
 export interface Comparison {
   readonly before: EvaluationResult;
@@ -38,7 +39,7 @@ export async function compare(before: string, after: string, options: CompareOpt
   const samples = dataset.test;
   let [done, same] = [0, 0];
   onProgress(done, samples.length);
-  const pictures = { ...transform, batchSize, seed: 0, pass: 0, augment: false, shuffle: false };
+  const pictures = { ...transform, batchSize, ...AS_TESTED };
   for await (const { images, labels, size } of batches(samples, { ...pictures, ...(signal && { signal }) })) {
     const found: number[][] = [];
     for (const side of sides) {
@@ -46,7 +47,7 @@ export async function compare(before: string, after: string, options: CompareOpt
       const { probabilities: scores } = await side.classifier.infer(images, size);
       side.ms += performance.now() - started;
       side.evaluation.add({ scores, kind: 'probabilities', labels });
-      found.push(likeliest(scores, classes.length));
+      found.push(Array.from({ length: size }, (_, row) => argmax(scores, row * classes.length, classes.length)));
     }
     same += found[0]!.filter((label, row) => label === found[1]![row]).length;
     done += size;
@@ -59,12 +60,4 @@ export async function compare(before: string, after: string, options: CompareOpt
     sameClass: same / samples.length,
     speedup: old.ms / reduced.ms,
   };
-}
-
-/** Place of the largest score of each row. */
-function likeliest(scores: Float32Array, classes: number): number[] {
-  return Array.from({ length: scores.length / classes }, (_, row) => {
-    const values = scores.subarray(row * classes, (row + 1) * classes);
-    return values.indexOf(Math.max(...values));
-  });
 }

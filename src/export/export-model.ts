@@ -86,6 +86,10 @@ export async function exportModel(options: ExportOptions): Promise<ExportRecord>
   const progress = (task: 'calibrate' | 'test') => (done: number, total: number) =>
     options.onEvent?.({ type: 'progress', task, done, total });
   checkThreads(threads);
+  for (const [name, value] of Object.entries({ pictures, batchSize })) {
+    if (Number.isSafeInteger(value) && value >= 1) continue;
+    throw new OrtuneError('OPTION', `${name}: expected a whole number from 1 up, received ${value}`);
+  }
   const { file, model, bytes } = await open(options.model);
   const { classes, transform } = classifierMetadata(model.metadata, file);
   const out = resolve(options.out ?? file.replace(/(\.onnx)?$/, `.${precision}.onnx`));
@@ -144,10 +148,12 @@ async function open(path: string): Promise<{ file: string; model: Model; bytes: 
   const model = decodeModel(contents);
   const { nodes, initializers } = model.graph;
   const small = [...initializers.values()].find(({ type }) => type === 'float16' || type === 'int8');
-  if (small || nodes.some(({ op }) => op === 'DequantizeLinear')) {
+  const restored = nodes.find(({ op }) => op === 'DequantizeLinear');
+  if (small || restored) {
+    const found = small ? `${small.name} is ${small.type}` : `${restored?.name} dequantises`;
     throw new OrtuneError(
       'EXPORT_MODEL',
-      `${file}: expected a model in float32, found one that is exported already (${small?.name} is ${small?.type}). Export the model that it was made of.`,
+      `${file}: expected a model in float32, found one that is exported already (${found}). Export the model that it was made of.`,
     );
   }
   return { file, model, bytes: contents.byteLength };

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { type Dataset, openDataset } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
-import { trainedOn } from '../inference/evaluate.ts';
+import { checkClasses, trainedOn } from '../inference/evaluate.ts';
 
 export interface DataChoice {
   /** Model's file. */
@@ -38,12 +38,6 @@ export async function findTrainingData(
     throw error;
   });
   if (!dataset) return undefined;
-  if (dataset.classes.join('\n') !== classes.join('\n')) {
-    throw new OrtuneError(
-      'CLASSES',
-      `${path}: expected the ${classes.length} classes of ${file}, in their order, found ${dataset.classes.length} that are others. ` +
-        'Name the data that it was trained on with --data.',
-    );
-  }
+  checkClasses(dataset, classes, { data: path, model: file });
   return { dataset, seed: chosen.seed };
 }

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { batches, type Dataset, mirrorImages, nameOf, openDataset } from '../data/index.ts';
+import { AS_TESTED, batches, type Dataset, mirrorImages, nameOf, openDataset } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
 import { Classifier } from './classifier.ts';
@@ -67,7 +67,7 @@ export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluatio
   const evaluation = new Evaluation(classifier.classes);
   let done = 0;
   onProgress?.(done, samples.length);
-  const pictures = { ...classifier.transform, batchSize, seed: 0, pass: 0, augment: false, shuffle: false };
+  const pictures = { ...classifier.transform, batchSize, ...AS_TESTED };
   for await (const { images, labels, indices, size } of batches(samples, { ...pictures, ...(signal && { signal }) })) {
     const { probabilities: scores } = await classifier.infer(images, size);
     if (flip) {
@@ -89,10 +89,8 @@ export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluatio
  * The split and seed in the `run.json` beside the model, if it was trained on this data: with another seed's split it would
  * be tested on pictures that it has learnt.
  */
-async function ownPartition(model: string, data: string): Promise<{ split?: string; seed?: number }> {
-  const folder = (await stat(model).catch(() => undefined))?.isDirectory() ? model : dirname(model);
-  const { split, seed } = await trainedOn(folder, data);
-  return { ...(split !== undefined && { split }), ...(seed !== undefined && { seed }) };
+async function ownPartition(model: string, data: string): ReturnType<typeof trainedOn> {
+  return trainedOn((await stat(model).catch(() => undefined))?.isDirectory() ? model : dirname(model), data);
 }
 
 /**
@@ -121,11 +119,16 @@ export async function trainedOn(
   };
 }
 
-function checkClasses({ classes }: Dataset, expected: readonly string[], { data, model }: EvaluateOptions): void {
+/** @throws OrtuneError `CLASSES` where data have other classes than a model, by name or order */
+export function checkClasses(
+  { classes }: Pick<Dataset, 'classes'>,
+  expected: readonly string[],
+  { data, model }: Pick<EvaluateOptions, 'data' | 'model'>,
+): void {
   const fail = (found: string) => {
     throw new OrtuneError(
       'CLASSES',
-      `${data}: expected the classes of ${model}, in their order, ${found}. Evaluate on data with the same class names.`,
+      `${data}: expected the classes of ${model}, in their order, ${found}. Take data with the same class names.`,
     );
   };
   if (classes.length !== expected.length) fail(`${expected.length} of them, found ${classes.length}`);

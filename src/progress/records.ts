@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { digestsOf } from '../download/checksum.ts';
 
@@ -38,17 +37,14 @@ export async function writeRecord(
     const manifest: Record<string, Entry> = {};
     for (const [name, content] of Object.entries(files)) {
       const path = join(staging, name);
-      if (typeof content === 'function') {
-        await content(path);
-        await sync(path);
-        const { bytes, sha256 } = await digestsOf(path);
-        manifest[name] = { bytes, sha256 };
-      } else {
-        await writeSynced(path, content);
-        manifest[name] = { bytes: content.byteLength, sha256: createHash('sha256').update(content).digest('hex') };
-      }
+      if (typeof content === 'function') await content(path);
+      else await writeFile(path, content);
+      await sync(path);
+      const { bytes, sha256 } = await digestsOf(path);
+      manifest[name] = { bytes, sha256 };
     }
-    await writeSynced(join(staging, MANIFEST), Buffer.from(JSON.stringify(manifest)));
+    await writeFile(join(staging, MANIFEST), JSON.stringify(manifest));
+    await sync(join(staging, MANIFEST));
     await sync(staging);
     await rename(staging, join(folder, nameOf(number)));
     await sync(folder);
@@ -106,16 +102,6 @@ async function defectOf(folder: string): Promise<string | undefined> {
     if ((await digestsOf(path)).sha256 !== sha256) return `the checksum of ${name} does not agree`;
   }
   return undefined;
-}
-
-async function writeSynced(path: string, content: Uint8Array): Promise<void> {
-  const handle = await open(path, 'w');
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Brings a file or a folder's entries to the disk. */

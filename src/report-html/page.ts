@@ -18,6 +18,7 @@ import { use } from './sections/use.ts';
 
 /** What is put into the page as it is: files in `style/` and `client/`. */
 const STYLES = [
+  'theme.css',
   'base.css',
   'header.css',
   'parts.css',

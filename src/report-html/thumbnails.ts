@@ -9,7 +9,7 @@ import type { Metrics, Run } from './read-result.ts';
 const SIDE = 240;
 
 /**
- * Small squares of the pictures that a model was furthest off on, cut from the middle as the network saw them.
+ * Small squares from the middle of the pictures that a model was furthest off on.
  *
  * @param where the data set, or the folder of its pictures
  * @returns data URIs in the pictures' order; `undefined` for what cannot be read any more

@@ -73,11 +73,10 @@ export class Batcher {
       const images = Buffer.concat(batch.map(({ pixels }) => pixels));
       const maps = batch.some((one) => one.maps);
       const output = await this.#classifier.infer(images, batch.length, { maps });
+      this.#onBatch(batch.length, (performance.now() - started) / 1000);
       for (const [index, one] of batch.entries()) one.resolve(share(output, index, batch.length, one.maps));
     } catch (error) {
       for (const one of batch) one.reject(error);
-    } finally {
-      this.#onBatch(batch.length, (performance.now() - started) / 1000);
     }
   }
 }

@@ -3,9 +3,10 @@ import type { Reply } from './reply.ts';
 
 const TYPES = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' } as const;
 
-/** The page's files, in the folder `page/` beside this module, by the path that each is served at. */
+/** The page's files, from the folder `page/` beside this module, by the path that each is served at. */
 const FILES = {
   '/': 'index.html',
+  '/theme.css': '../../report-html/style/theme.css',
   '/page.css': 'page.css',
   '/answer.css': 'answer.css',
   '/page.js': 'page.js',

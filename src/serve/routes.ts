@@ -43,8 +43,8 @@ export async function createRoutes(classifier: Classifier, limits: ServeLimits):
       if (!methods) {
         throw new HttpError(404, 'NOT_FOUND', 'there is nothing at this path; /openapi.json tells what there is');
       }
-      const answer = methods[method === 'HEAD' ? 'GET' : method];
-      if (answer && Object.hasOwn(methods, method === 'HEAD' ? 'GET' : method)) return answer;
+      const answered = method === 'HEAD' ? 'GET' : method;
+      if (Object.hasOwn(methods, answered)) return methods[answered]!;
       const allowed = Object.keys(methods).flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one]));
       throw new HttpError(405, 'METHOD', `expected ${allowed.join(' or ')}`, { Allow: allowed.join(', ') });
     },

@@ -103,7 +103,7 @@ export type TrainingEvent =
   | { readonly type: 'saved'; readonly folder: string; readonly seconds: number };
 
 /** The parts of `fit`. */
-export type Phase = 'check' | 'network' | 'pretrain' | 'finetune' | 'report';
+export type Phase = 'check' | 'network' | 'pretrain' | 'finetune';
 
 /** A training step, each number counted from 0. */
 export interface StepRecord {

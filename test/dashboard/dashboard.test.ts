@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { request, type ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RunHistory } from '../../src/dashboard/history.ts';
 import { type Dashboard, dashboard } from '../../src/dashboard/index.ts';
@@ -39,18 +38,13 @@ describe('the dashboard', () => {
     const shown = await start();
     for (const event of [...beginning, ...trainedPass(0), ...afterPass(0, 0.8125)]) shown.handle(event);
     const frames: Frame[] = [];
-    const first = new Promise<void>((resolve) => {
-      void watch(shown.url, (frame) => {
-        frames.push(frame);
-        resolve();
-      }).then((end) => expect(end).toMatch(/^event: end/));
-    });
-    await first;
+    const watched = watch(shown.url, (frame) => frames.push(frame));
+    await expect.poll(() => frames.length).toBeGreaterThan(0);
     expect(frames[0]?.parts.head).toContain('81.3');
     expect(frames[0]?.parts.charts).toContain('Learning rate');
     await shown.close(new Error('the disk is full'));
     open.length = 0;
-    await delay(50);
+    expect(await watched).toMatch(/^event: end/);
     expect(frames.at(-1)?.parts.now).toContain('Ended early: the disk is full');
     await expect(fetch(shown.url)).rejects.toThrow();
   });

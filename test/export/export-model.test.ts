@@ -144,6 +144,11 @@ describe('an export is refused', () => {
     await fails({ out: join(workshop.data, 'model.onnx') }, 'OUTPUT', /expected a file apart from the data/);
   });
 
+  it('of no pictures, or none at a time', async () => {
+    await fails({ pictures: 0 }, 'OPTION', /^pictures: expected a whole number from 1 up, received 0$/);
+    await fails({ batchSize: 0 }, 'OPTION', /^batchSize: expected/);
+  });
+
   it('by data of other classes', async () => {
     const other = workshop.path('other');
     for (const name of ['cat', 'dog', 'owl']) {

@@ -20,15 +20,9 @@ import { stateOf } from '../../onnx/names.ts';
 import { Runtime, type Tensors } from '../../src/runtime/index.ts';
 import { openSession } from '../../src/training/session.ts';
 import { type Pair, withFloat32Twins } from './float32-twins.ts';
-import { batchFor, feeds } from './gradients.ts';
+import { batchFor, feeds, SGD } from './gradients.ts';
 import { basicBlocks, oddConvolution, residualBlock, tinyNet, trainedLike } from './tiny-nets.ts';
 
-const SGD: GraphOptimizer = {
-  algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
-  weightDecay: 0,
-  decays: () => true,
-  rate: () => 1,
-};
 /** Half the distance of neighbouring bfloat16 numbers, as a share of the smaller. */
 const ROUNDING = 2 ** -8;
 /**

@@ -1,6 +1,6 @@
 import { int, tensor } from '../../onnx/graph.ts';
 import { type Graph, type Node, ORTUNE } from '../../onnx/index.ts';
-import type { ElementType, ValueInfo } from '../../onnx/model.ts';
+import { ELEMENT_TYPES, type ElementType, type ValueInfo } from '../../onnx/model.ts';
 import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 
 /** Two outputs of a graph to be compared: of an operator on bfloat16 maps, and of the same on the same numbers in float32. */
@@ -11,8 +11,6 @@ export interface Pair {
   /** Whether it is a map, which the operator rounds. */
   readonly isMap: boolean;
 }
-
-const CODES = { float32: 1, bfloat16: 16 } as const;
 
 /**
  * A training graph with a float32 twin of each of the addon's operators on bfloat16 maps: it reads the same numbers, the
@@ -33,7 +31,12 @@ export function withFloat32Twins(graph: Graph): { graph: Graph; pairs: Pair[] } 
     return value.name;
   };
   const cast = (name: string, type: 'float32' | 'bfloat16') =>
-    make('Cast', [name], { ...values.get(name)!, name: `${name}.${type}`, type }, { to: int(CODES[type]) });
+    make(
+      'Cast',
+      [name],
+      { ...values.get(name)!, name: `${name}.${type}`, type },
+      { to: int(ELEMENT_TYPES[type].code) },
+    );
   const wide = (name: string) => (values.get(name)?.type === 'bfloat16' ? cast(name, 'float32') : name);
   /** Memory of its own, for what an operator moves. */
   const copied = (name: string, of: string) =>

@@ -4,6 +4,7 @@ import {
   encodeModel,
   floatsOf,
   type Graph,
+  type GraphOptimizer,
   LOSS_SCALE,
   type Model,
   type TrainingPlan,
@@ -11,6 +12,14 @@ import {
 import { Random } from '../../src/random.ts';
 import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtime/index.ts';
 import { type Numbers, referenceLoss } from './reference.ts';
+
+/** Plain: after one step its momentum is the gradient. */
+export const SGD: GraphOptimizer = {
+  algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
+  weightDecay: 0,
+  decays: () => true,
+  rate: () => 1,
+};
 
 /**
  * A training model with each trained parameter's gradient as a further output, `gradient_of_<name>`: the training API

@@ -24,19 +24,13 @@ import { bufferOf, flagOf } from '../../onnx/names.ts';
 import { LAYER_MAPS } from '../../onnx/native-layers.ts';
 import { Runtime, type Tensors } from '../../src/runtime/index.ts';
 import { openSession } from '../../src/training/session.ts';
-import { batchFor, feeds } from './gradients.ts';
+import { batchFor, feeds, SGD } from './gradients.ts';
 import { lowered } from './lowered.ts';
 import { basicBlocks, oddConvolution, residualBlock, tinyNet, trainedLike } from './tiny-nets.ts';
 
 const operators = new Set(Runtime.load().customOperators);
 const missing = Object.keys(LAYER_MAPS).filter((op) => !operators.has(op));
 
-const SGD: GraphOptimizer = {
-  algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
-  weightDecay: 0,
-  decays: () => true,
-  rate: () => 1,
-};
 const RATE = 3e-4;
 /** Of most trainings. */
 const STEPS = 5;

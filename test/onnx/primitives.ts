@@ -1,16 +1,10 @@
 /** A process of its own: trains native layers on batches of the sizes that are its arguments, and says so before each. */
 import { writeSync } from 'node:fs';
-import { type GraphOptimizer, wholeNetwork } from '../../onnx/index.ts';
+import { wholeNetwork } from '../../onnx/index.ts';
 import { openTraining } from '../../src/training/session.ts';
-import { batchFor, feeds } from './gradients.ts';
+import { batchFor, feeds, SGD } from './gradients.ts';
 import { basicBlocks, tinyNet } from './tiny-nets.ts';
 
-const SGD: GraphOptimizer = {
-  algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
-  weightDecay: 0,
-  decays: () => true,
-  rate: () => 1,
-};
 const model = tinyNet(basicBlocks, { channels: 3, height: 12, width: 10 }, 'pool');
 await using training = await openTraining(model, wholeNetwork(model, 'live', SGD), {
   device: 'cpu',

@@ -21,8 +21,7 @@ const HOSTILE = [
   'many words '.repeat(30),
   '日本語の名前',
   '-->',
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: a name that looks like code
-  '${name}',
+  `\${name}`,
 ];
 const FLOWERS = Array.from({ length: 102 }, (_, label) => `flower ${label + 1}`);
 const SIZES = [360, 768, 1280];

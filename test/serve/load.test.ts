@@ -106,7 +106,7 @@ describe('the batcher', () => {
   });
 
   it('lets a failure reach those it belongs to, and goes on', async () => {
-    const { runs, ask } = begin(2);
+    const { runs, batches, ask } = begin(2);
     const failing = [ask(1), ask(2)];
     await turn();
     const next = ask(3);
@@ -115,6 +115,7 @@ describe('the batcher', () => {
     await turn();
     runs[1]?.finish();
     expect([...(await next).probabilities]).toEqual([3]);
+    expect(batches).toEqual([1]);
   });
 
   it('forgets a picture that is taken back', async () => {

@@ -1,4 +1,4 @@
-import { crc32, deflateSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Classifier } from '../../src/inference/index.ts';
 import type { RunningServer } from '../../src/serve/index.ts';
@@ -234,7 +234,7 @@ describe('refused', () => {
   });
 });
 
-/** A PNG of one colour: few bytes, many pixels. */
+/** A PNG that promises many pixels in few bytes; nobody is to look at them. */
 function bomb(width: number, height: number): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type), data]);
@@ -248,11 +248,10 @@ function bomb(width: number, height: number): Buffer {
   header.writeUInt32BE(width);
   header.writeUInt32BE(height, 4);
   header[8] = 1; // bit to a pixel, grey
-  const data = deflateSync(Buffer.alloc(Math.ceil(width / 8 + 1) * height));
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
     chunk('IHDR', header),
-    chunk('IDAT', data.length < 90_000 ? data : Buffer.alloc(10)),
+    chunk('IDAT', Buffer.alloc(10)),
     chunk('IEND', Buffer.alloc(0)),
   ]);
 }

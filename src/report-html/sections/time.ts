@@ -24,9 +24,12 @@ export function time({ command, history, dataset, seconds, options, device }: Ru
   return section('time', 'Time and speed', lead, [
     html`<dl class="facts">
 <div><dt>The whole run</dt><dd>${duration(seconds)}</dd></div>
-<div><dt>Passes, with their tests</dt><dd>${duration(passes)}</dd></div>
+${
+  history.length > 0 &&
+  html`<div><dt>Passes, with their tests</dt><dd>${duration(passes)}</dd></div>
 <div><dt>Pictures a second, learnt from or tested</dt><dd>${short(typical)}</dd></div>
-<div><dt>Waiting for pictures</dt><dd>${percent(waited)} of training</dd></div>
+<div><dt>Waiting for pictures</dt><dd>${percent(waited)} of training</dd></div>`
+}
 </dl>`,
     history.length > 1 &&
       html`<div class="charts">${bars({
