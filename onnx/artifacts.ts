@@ -106,6 +106,46 @@ export function buildArtifacts<Chosen extends Optimizer>(
   if (plan.precision === 'bf16' && plan.layers !== 'native') {
     throw new Error('bfloat16 maps are for native layers: ONNX Runtime has no kernels on the CPU that take them');
   }
+  const parts = partsOf(model, plan);
+  const { trainable, frozen, state, inputs, constants } = parts;
+  const optimizerModel = 'algorithm' in plan.optimizer ? undefined : encodeModel(buildOptimizer(plan.optimizer));
+  const native = nativeOperators(plan);
+  const domains = native.size > 0 ? [MICROSOFT, ORTUNE] : [MICROSOFT];
+  const opsets = new Map([...model.opsets, ...domains.map((domain) => [domain, 1] as const)]);
+
+  const training = { graph: trainingGraph(parts, plan), opsets, metadata: new Map() };
+  const evaluation = {
+    graph: evalGraph(evaluatedPart(evaluated, plan), inputs, constants),
+    opsets: model.opsets,
+    metadata: new Map(),
+  };
+  const checkpoint = { trainable, frozen: [...frozen, ...state] };
+  const names = new Set(inputs.map(({ name }) => name));
+  const purpose = { trainable: plan.trainable, parameters: names, isLive: liveOf(plan), native };
+  checkArtifacts(training, evaluation, purpose);
+
+  return {
+    trainingModel: encodeModel(training),
+    evalModel: encodeModel(evaluation),
+    optimizerModel: optimizerModel as Artifacts<Chosen>['optimizerModel'],
+    checkpoint: encodeCheckpoint(checkpoint),
+  };
+}
+
+/** What a plan makes of a model's initializers. */
+interface Parts {
+  readonly forward: Graph;
+  readonly trainable: readonly Initializer[];
+  /** The running statistics that training moves. */
+  readonly frozen: readonly Initializer[];
+  /** What an update in the training graph remembers. */
+  readonly state: readonly Initializer[];
+  /** All of these, which are inputs of the training and eval models. */
+  readonly inputs: readonly Initializer[];
+  readonly constants: readonly Initializer[];
+}
+
+function partsOf(model: Model, plan: TrainingPlan<Optimizer>): Parts {
   const forward = extract(model, [], [LOGITS]).graph;
   const trainable = [...forward.initializers.values()].filter(({ name }) => plan.trainable.has(name));
   for (const name of plan.trainable) {
@@ -125,30 +165,19 @@ export function buildArtifacts<Chosen extends Optimizer>(
   const parameters = [...forward.initializers.values()].filter(({ name }) => isParameter(name));
   const constants = [...forward.initializers.values()].filter(({ name }) => !isParameter(name));
   const update = updateOf(plan);
-  const optimizerModel = 'algorithm' in plan.optimizer ? undefined : encodeModel(buildOptimizer(plan.optimizer));
   const state = update ? optimizerState(trainable, update) : [];
-  const native = nativeOperators(plan);
-  const domains = native.size > 0 ? [MICROSOFT, ORTUNE] : [MICROSOFT];
-  const opsets = new Map([...model.opsets, ...domains.map((domain) => [domain, 1] as const)]);
+  return { forward, trainable, frozen, state, inputs: [...parameters, ...state], constants };
+}
 
-  const inputs = [...parameters, ...state];
-  const training = { graph: trainingGraph(forward, inputs, constants, trainable, plan), opsets, metadata: new Map() };
-  const evaluation = {
-    graph: evalGraph(evaluatedPart(evaluated, plan), inputs, constants),
-    opsets: model.opsets,
-    metadata: new Map(),
-  };
-  const checkpoint = { trainable, frozen: [...frozen, ...state] };
-  const names = new Set(inputs.map(({ name }) => name));
-  const purpose = { trainable: plan.trainable, parameters: names, isLive: liveOf(plan), native };
-  checkArtifacts(training, evaluation, purpose);
-
-  return {
-    trainingModel: encodeModel(training),
-    evalModel: encodeModel(evaluation),
-    optimizerModel: optimizerModel as Artifacts<Chosen>['optimizerModel'],
-    checkpoint: encodeCheckpoint(checkpoint),
-  };
+/** The graphs of the training and the eval model, without what is written around them. */
+export function stepGraphs(
+  model: Model,
+  plan: TrainingPlan<Optimizer>,
+  evaluated: Model = model,
+): { readonly training: Graph; readonly evaluation: Graph } {
+  const parts = partsOf(model, plan);
+  const evaluation = evalGraph(evaluatedPart(evaluated, plan), parts.inputs, parts.constants);
+  return { training: trainingGraph(parts, plan), evaluation };
 }
 
 /** Inputs, parameters, constants and known shapes that training and eval graph share, and the nodes up to the loss. */
@@ -169,15 +198,9 @@ function begin(
   return { graph, nodes: [...forward.nodes, ...crossEntropy(graph, logits, loss)] };
 }
 
-function trainingGraph(
-  forward: Graph,
-  parameters: readonly Initializer[],
-  constants: readonly Initializer[],
-  trainable: readonly Initializer[],
-  plan: TrainingPlan<Optimizer>,
-): Graph {
+function trainingGraph({ forward, trainable, inputs, constants }: Parts, plan: TrainingPlan<Optimizer>): Graph {
   const half = plan.precision === 'fp16';
-  const { graph, nodes } = begin('training', trainedForm(forward, plan), parameters, constants, plan.loss);
+  const { graph, nodes } = begin('training', trainedForm(forward, plan), inputs, constants, plan.loss);
   for (const { name, type, dims } of trainable) graph.input({ name: bufferOf(name), type, dims });
   graph.input(tensor(RESET_FLAG, 'bool', 1));
 

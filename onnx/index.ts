@@ -9,6 +9,7 @@ export {
   type TrainingPlan,
   wholeNetwork,
 } from './artifacts.ts';
+export { classCount } from './class-count.ts';
 export { encodeModel, encodeModelChunks } from './encode.ts';
 export { foldBatchNorms } from './fold-batch-norm.ts';
 export { withHalfWeights } from './half.ts';

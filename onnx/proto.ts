@@ -66,11 +66,19 @@ const MESSAGES: MessageTable = {
 };
 
 const namespace = messageTypes('onnx', MESSAGES);
+const { ModelProto: model, GraphProto: graph, ...others } = MESSAGES;
+const outputsNamespace = messageTypes('onnx_outputs', {
+  ...others,
+  ModelProto: { graph: model!['graph']! },
+  GraphProto: { output: graph!['output']! },
+});
 
 /** The protobufjs types of a whole ONNX model and of its large parts. */
 export const ModelProto = namespace.lookupType('ModelProto');
 export const GraphProto = namespace.lookupType('GraphProto');
 export const TensorProto = namespace.lookupType('TensorProto');
+/** A whole model of which only the outputs are read: past nodes and weights. */
+export const OutputsProto = outputsNamespace.lookupType('ModelProto');
 export const { Writer } = protobuf;
 
 /** Plain shapes of the messages: what {@link ModelProto} encodes from and, for present fields, decodes to. */

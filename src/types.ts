@@ -37,6 +37,7 @@ export type { TestPart } from './training/batch-source.ts';
 export type { DeviceChoice } from './training/device.ts';
 export type { Emit, Phase, StepRecord } from './training/events.ts';
 export type { FoundRate } from './training/find-rate.ts';
+export type { Rollback } from './training/pass-state.ts';
 export type { TrainingListener } from './training/run.ts';
 export type { Side } from './training/test-size.ts';
 export type { TensorData } from './weights/element-types.ts';

@@ -1,7 +1,7 @@
 /** From a sample to the network's square, by way of the decoded pictures. */
 import type { DecodedCache } from '../data/decoded-cache.ts';
-import { decodeCrop, type ImageTransform, type PictureScale } from '../data/image.ts';
-import { readSample, type Sample } from '../data/sample.ts';
+import { decodeCrop, type ImageTransform, type PictureScale, readPicture } from '../data/image.ts';
+import type { Sample } from '../data/sample.ts';
 import { applyChanges, changeSquare, cutSquare } from './apply.ts';
 import { type Draw, drawChanges } from './draw.ts';
 import type { Augmentation } from './options.ts';
@@ -53,5 +53,5 @@ async function decodeLong(
   transform: ImageTransform,
   crop: Parameters<typeof decodeCrop>[2],
 ): Promise<Uint8Array> {
-  return decodeCrop(await readSample(sample), transform, crop, sample.file);
+  return decodeCrop(await readPicture(sample), transform, crop, sample.file);
 }

@@ -1,7 +1,6 @@
 /** Looks a data set through before anything is trained on it. */
 import { relative } from 'node:path';
-import { type Dataset, type OpenOptions, openDataset } from '../data/index.ts';
-import { createLimiter, DECODERS } from '../data/limiter.ts';
+import { type Dataset, lookThrough, type OpenOptions, openDataset } from '../data/index.ts';
 import type { Sample } from '../data/sample.ts';
 import { type Candidate, findDuplicates } from './duplicates.ts';
 import { type Examined, examine, matchesExtension } from './examine.ts';
@@ -46,7 +45,12 @@ export async function checkData(path: string, options: CheckDataOptions = {}): P
     onEvent?.({ type: 'progress', task, done, total });
   const dataset = await openDataset(path, { ...open, signal, onProgress: progress('archive') });
   const samples = PARTS.flatMap((part) => dataset[part].map((sample) => ({ ...sample, part })));
-  const examined = await examineAll(samples, { onProgress: progress('pictures'), signal });
+  const examined = await lookThrough(samples, {
+    look: examine,
+    isBad: ({ defect }) => defect !== undefined,
+    onProgress: progress('pictures'),
+    signal,
+  });
 
   const candidates: Candidate[] = [];
   for (const [index, { file, label, part }] of samples.entries()) {
@@ -74,24 +78,6 @@ export async function checkData(path: string, options: CheckDataOptions = {}): P
     problems,
     seconds: (performance.now() - started) / 1000,
   };
-}
-
-async function examineAll(
-  samples: readonly Sample[],
-  { onProgress, signal }: { onProgress(done: number, total: number): void; signal: AbortSignal | undefined },
-): Promise<Examined[]> {
-  const limit = createLimiter(DECODERS);
-  let done = 0;
-  return Promise.all(
-    samples.map((sample) =>
-      limit(async () => {
-        signal?.throwIfAborted();
-        const examined = await examine(sample);
-        onProgress(++done, samples.length);
-        return examined;
-      }),
-    ),
-  );
 }
 
 function problem(code: ProblemCode, path: string, message: string): DataProblem {

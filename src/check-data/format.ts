@@ -1,5 +1,6 @@
 /** A report as text for a terminal. */
 import { relative } from 'node:path';
+import { printable } from '../data/index.ts';
 import { type DataProblem, type DataReport, PARTS, type PartCounts, PROBLEM_CODES, type ProblemCode } from './types.ts';
 
 export const PROBLEM_TITLES: Readonly<Record<ProblemCode, string>> = {
@@ -80,7 +81,7 @@ function formatGroup(code: ProblemCode, found: readonly DataProblem[], root: str
   const heading = `${found[0]!.severity === 'error' ? 'Error' : 'Warning'} ${code} (${found.length}): ${PROBLEM_TITLES[code]}`;
   const lines = found.slice(0, verbose ? found.length : SHOWN_PROBLEMS).map(({ path, message }) => {
     const name = relative(root, path);
-    return name === '' ? `  ${message}` : `  ${name}: ${message}`;
+    return `  ${printable(name === '' ? message : `${name}: ${message}`)}`;
   });
   if (lines.length < found.length) lines.push(`  and ${found.length - lines.length} more (--verbose lists all)`);
   return [heading, ...lines].join('\n');

@@ -23,13 +23,21 @@ const UNUSED = [
     'dashboard',
     'resume',
     'record-every',
+    'on-nan',
   ] as const),
 ] satisfies (keyof typeof FINETUNE_FLAGS)[];
 type Flags = Omit<typeof FINETUNE_FLAGS, (typeof UNUSED)[number]>;
 const isUsed = (name: string) => !UNUSED.some((unused) => unused === name);
 const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) => isUsed(name))) as Flags;
 
-type UnusedArgument = 'recordEvery' | 'warmUp' | 'testSize' | 'testResize' | 'testFlip' | (typeof UNUSED)[number];
+type UnusedArgument =
+  | 'recordEvery'
+  | 'onNan'
+  | 'warmUp'
+  | 'testSize'
+  | 'testResize'
+  | 'testFlip'
+  | (typeof UNUSED)[number];
 
 interface Options extends Omit<FinetuneArguments, UnusedArgument> {
   plot: string;

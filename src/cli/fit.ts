@@ -67,7 +67,7 @@ export const fitCommand: Command<Options> = {
       throw new OrtuneError('OPTION', `expected one folder of pictures, received ${args._.length}. See --help.`);
     }
     const { recipe, resume, out, weights, passes, imageSize, inputNorm, strideIn, split } = args;
-    const { onBadImage, seed, device, threads, kernels } = args;
+    const { onBadImage, onNan, seed, device, threads, kernels, memoryLimit } = args;
     checkWhole({ passes, threads }, 1);
     const report = await reportOptions(args, data);
     let result: FitResult | undefined;
@@ -75,7 +75,7 @@ export const fitCommand: Command<Options> = {
       result = await fit({
         ...{ data, recipe, resume, out },
         ...given({ weights, passes, imageSize, inputNorm, strideIn, split }),
-        ...given({ onBadImage, seed, device, threads, kernels }),
+        ...given({ onBadImage, onNan, seed, device, threads, kernels, memoryLimit }),
         ...cudaOptions(args),
         ...hooks,
       });

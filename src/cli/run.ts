@@ -1,6 +1,7 @@
 import yargs, { type Options as FlagOptions } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { OrtuneError } from '../errors.ts';
+import { isSystemError, outputError } from '../output-error.ts';
 import { Interrupted } from './stage.ts';
 
 /** `batchSize` as flags have it: `batch-size`. */
@@ -26,7 +27,10 @@ export interface Command<Options> {
 export async function run<Options>(command: Command<Options>): Promise<void> {
   const unread = new AbortController();
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE' && !unread.signal.aborted) {
+      console.error(`Error: ${(outputError('standard output', error) as Error).message}`);
+      process.exitCode = 1;
+    }
     unread.abort();
   });
   try {
@@ -84,5 +88,5 @@ function checkValue(name: string, { type, array, choices }: FlagOptions, value: 
 
 /** Errors of the system (no permission, no such file) name their path; any other that is not ours is a defect. */
 function isForPeople(error: unknown): error is Error {
-  return error instanceof OrtuneError || error instanceof Interrupted || (error instanceof Error && 'syscall' in error);
+  return error instanceof OrtuneError || error instanceof Interrupted || isSystemError(error);
 }

@@ -57,6 +57,7 @@ export const RUN_FLAGS = {
     defaultDescription: PRETRAIN_DEFAULTS.onBadImage,
     describe: 'What to do about pictures that cannot be decoded',
   },
+  'on-nan': settingFlag('finetune', 'onNan', FINETUNE_DEFAULTS),
   seed: {
     type: 'number',
     defaultDescription: String(PRETRAIN_DEFAULTS.seed),
@@ -74,14 +75,17 @@ export const RUN_FLAGS = {
     defaultDescription: 'native on the CPU',
     describe: "Training's kernels: ortune's own on oneDNN, or ONNX Runtime's",
   },
+  'memory-limit': settingFlag('finetune', 'memoryLimit', {}),
 } as const;
 
 export interface RunArguments extends CudaArguments {
   onBadImage: 'stop' | 'skip' | undefined;
+  onNan: 'stop' | 'rollback' | undefined;
   seed: number | undefined;
   device: 'auto' | 'cpu' | 'cuda' | undefined;
   threads: number | undefined;
   kernels: 'native' | 'stock' | undefined;
+  memoryLimit: string | undefined;
 }
 
 /**
@@ -220,12 +224,14 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     keep: args.keep,
     earlyStopping: patience === undefined ? undefined : { patience },
     onBadImage: args.onBadImage,
+    onNan: args.onNan,
     seed: args.seed,
     device: args.device,
     out: args.out,
     threads: args.threads,
     kernels: args.kernels,
     exact: args.exact,
+    memoryLimit: args.memoryLimit,
     resume: args.resume,
     recordEvery: args.recordEvery,
   });

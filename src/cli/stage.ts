@@ -1,10 +1,13 @@
 import { dashboard } from '../dashboard/index.ts';
+import { OrtuneError } from '../errors.ts';
 import { type TerminalOptions, TerminalReport } from '../report/terminal.ts';
 import { tensorBoardRecorder } from '../tensorboard/index.ts';
 import type { TrainingControl, TrainingEvent } from '../training/index.ts';
 
 /** Signals that ask a program to stop, and what it then exits with by the shell's convention. */
 const STOPPING = { SIGINT: 130, SIGTERM: 143 } as const;
+
+const KEPT = ' What was trained is kept: once that is mended, the same command with --resume goes on.';
 
 export interface StageReportOptions extends TerminalOptions {
   /** Folder for TensorBoard's files. */
@@ -52,6 +55,7 @@ export async function runStage(
   } catch (error) {
     failure = error;
     if (error instanceof Interrupted && kept) error.resumable();
+    if (error instanceof OrtuneError && error.code === 'OUTPUT' && kept) error.message += KEPT;
     throw error;
   } finally {
     release();

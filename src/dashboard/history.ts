@@ -74,6 +74,9 @@ export class RunHistory {
         this.#steps.push(event);
         if (this.#steps.length > STEPS) this.#steps = thinned(this.#steps);
         break;
+      case 'rollback':
+        this.#goBack(event);
+        break;
       case 'pass':
         this.#addPass(event);
         break;
@@ -82,6 +85,15 @@ export class RunHistory {
         break;
     }
     this.#tell(event);
+  }
+
+  /** What has been told since is void. */
+  #goBack({ to }: Of<'rollback'>): void {
+    const stage = this.#stage;
+    if (!stage) return;
+    this.#steps = this.#steps.filter(({ step }) => step < to.steps);
+    const isDone = ({ pass }: { pass: number }) => pass < to.pass;
+    this.#stage = { ...stage, passes: stage.passes.filter(isDone), tests: stage.tests.filter(isDone) };
   }
 
   #addPass(event: Of<'pass'>): void {

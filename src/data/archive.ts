@@ -7,10 +7,11 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { makeFolder, syncFolder } from '../write-files.ts';
 import { readArchive } from './archive-read.ts';
 import type { ByteRange } from './sample.ts';
 
@@ -154,7 +155,7 @@ async function replaceFile<T>(
 ): Promise<T> {
   const partial = `${path}.partial-${randomUUID()}`;
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await removeAbandoned(folder);
     const handle = await open(partial, 'wx', 0o600);
     try {
@@ -162,10 +163,11 @@ async function replaceFile<T>(
       await handle.sync();
       await handle.close();
       await rename(partial, path);
+      await syncFolder(folder);
       return result;
     } finally {
       await handle.close().catch(() => {});
-      await rm(partial, { force: true });
+      await rm(partial, { force: true }).catch(() => {});
     }
   } catch (error) {
     const { code, syscall, path: at } = error as NodeJS.ErrnoException;

@@ -3,7 +3,7 @@ import { OrtuneError } from '../errors.ts';
 import { type Dataset, requireTrainable, type Sample } from './dataset.ts';
 import { findDefect } from './image.ts';
 import { createLimiter, DECODERS } from './limiter.ts';
-import { readSample } from './sample.ts';
+import { printable } from './picture-name.ts';
 
 /** A picture that cannot be decoded, and why. */
 export interface BadImage {
@@ -21,28 +21,58 @@ export async function checkImages(
   samples: readonly Sample[],
   options: { onProgress?(done: number, total: number): void; signal?: AbortSignal } = {},
 ): Promise<BadImage[]> {
-  const { onProgress, signal } = options;
-  const limit = createLimiter(DECODERS);
-  let done = 0;
-  const reasons = await Promise.all(
-    samples.map((sample) =>
-      limit(async () => {
-        signal?.throwIfAborted();
-        const reason = await findDefect(sample.range ? await readSample(sample) : sample.file);
-        onProgress?.(++done, samples.length);
-        return reason;
-      }),
-    ),
-  );
+  const reasons = await lookThrough(samples, {
+    ...options,
+    look: findDefect,
+    isBad: (reason) => reason !== undefined,
+  });
   return samples.flatMap(({ file }, index) => {
     const reason = reasons[index];
     return reason === undefined ? [] : [{ file, reason }];
   });
 }
 
+/**
+ * Looks at pictures, several at a time; and once more, one at a time, where something was wrong: the decoder keeps the words
+ * of its errors in one place for all threads, so a reason may have been another picture's.
+ *
+ * @returns what `look` found, in the order of the samples
+ * @throws as `look`; the signal's reason when it is aborted
+ */
+export async function lookThrough<T>(
+  samples: readonly Sample[],
+  { look, isBad, onProgress, signal }: LookOptions<T>,
+): Promise<T[]> {
+  const limit = createLimiter(DECODERS);
+  let done = 0;
+  const found = await Promise.all(
+    samples.map((sample) =>
+      limit(async () => {
+        signal?.throwIfAborted();
+        const one = await look(sample);
+        onProgress?.(++done, samples.length);
+        return one;
+      }),
+    ),
+  );
+  for (const [index, sample] of samples.entries()) {
+    if (!isBad(found[index] as T)) continue;
+    signal?.throwIfAborted();
+    found[index] = await look(sample);
+  }
+  return found;
+}
+
+interface LookOptions<T> {
+  look(sample: Sample): Promise<T>;
+  isBad(found: T): boolean;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** The error that stops a run: the broken pictures, each with its reason (the first hundred; `bad` has them all). */
 export function badImagesError(bad: readonly BadImage[], total: number): OrtuneError {
-  const lines = bad.slice(0, 100).map(({ file, reason }) => `\n  ${file}: ${reason}`);
+  const lines = bad.slice(0, 100).map(({ file, reason }) => `\n  ${printable(file)}: ${reason}`);
   if (bad.length > 100) lines.push(`\n  and ${bad.length - 100} more`);
   return new OrtuneError(
     'IMAGE_UNREADABLE',

@@ -1,5 +1,6 @@
 /** A data set listed in a CSV file (RFC 4180) with the columns `file`, `label` and, if wanted, `split`. */
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, normalize, sep } from 'node:path';
 import { CsvError, parse } from 'csv-parse';
 import { OrtuneError } from '../errors.ts';
@@ -17,9 +18,13 @@ interface Row {
 /**
  * Reads the list. Paths are relative to the CSV's folder and stay within it; other columns are ignored.
  *
- * @throws OrtuneError `CSV_INVALID` with the line, `DATASET_LABELS` or `DATASET_FILES_MISSING`
+ * @throws OrtuneError `CSV_INVALID` with the line, `DATASET_LABELS`, `DATASET_FILES_MISSING` or `DATASET_UNREADABLE`
  */
 export async function readCsv(path: string): Promise<Listing> {
+  // A pipe would be waited for without end.
+  if (!(await stat(path)).isFile()) {
+    throw new OrtuneError('DATASET_UNREADABLE', `${path} cannot be read: it is not a regular file.`);
+  }
   const rows = await readRows(path);
   const root = dirname(path);
   await requireFiles(

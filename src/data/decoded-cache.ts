@@ -10,8 +10,8 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Picture } from '../augment/operations.ts';
 import { OrtuneError } from '../errors.ts';
-import { decodePicture, type PictureScale, unreadable } from './image.ts';
-import { readSample, type Sample } from './sample.ts';
+import { decodePicture, type PictureScale, readPicture, unreadable } from './image.ts';
+import type { Sample } from './sample.ts';
 
 export interface DecodedCacheOptions {
   /** Bytes of pixels kept in memory. A quarter of what the process may use by default; 0 keeps none. */
@@ -101,9 +101,7 @@ export class DecodedCache implements AsyncDisposable {
     const stored = this.#stored.get(key);
     const unchanged = this.#origins.get(file)?.stamp === stamp;
     if (stored && unchanged) return this.#fetch(stored);
-    const bytes = await readSample(sample).catch((error) => {
-      throw error instanceof OrtuneError ? error : unreadable(file, error);
-    });
+    const bytes = await readPicture(sample);
     if (!unchanged) this.#requireSame(file, stamp, bytes);
     if (stored) return this.#fetch(stored);
     const mostPixels = scale.enlarge ? LONGEST * scale.shortSide ** 2 : Number.POSITIVE_INFINITY;

@@ -5,7 +5,7 @@ import { OrtuneError } from '../errors.ts';
 import { byCodeUnits, classesOf, type Entry, type Listing, type Partition, some, withValidation } from './listing.ts';
 
 /** What the decoder reads. */
-export const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set('.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '));
+const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set('.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '));
 /** Left behind by file managers; nobody means them. Names that start with a dot are passed over as well. */
 const CLUTTER: ReadonlySet<string> = new Set(['Thumbs.db', 'desktop.ini', '__MACOSX', '@eaDir']);
 const SPLIT_FOLDERS: ReadonlyMap<string, keyof Partition> = new Map([
@@ -38,14 +38,13 @@ export async function readFolder(root: string): Promise<Listing> {
   const parts = { train: [] as Entry[], valid: [] as Entry[], test: [] as Entry[] };
   const strangers: string[] = [];
   const loose: string[] = [];
-  for (const file of await files(root)) {
+  for (const file of await listFiles(root)) {
     const path = file.split('/');
     const depth = split ? 1 : 0;
     const label = path.length > depth + 1 ? path[depth] : undefined;
-    const isImage = IMAGE_EXTENSIONS.has(extname(file).toLowerCase());
     if (label === undefined) {
-      if (isImage) loose.push(file);
-    } else if (!isImage) {
+      if (isImage(file)) loose.push(file);
+    } else if (!isImage(file)) {
       strangers.push(file);
     } else {
       const entry: Entry = { file, label: index.get(label)! };
@@ -61,18 +60,21 @@ export async function readFolder(root: string): Promise<Listing> {
   return { classes, entries, splits: new Map(split ? [['folders', parts], ...withValidation(parts)] : []), warnings };
 }
 
+/** Whether a file is called as a picture that is read. */
+export const isImage = (file: string): boolean => IMAGE_EXTENSIONS.has(extname(file).toLowerCase());
+
 /**
  * Files below `root` in the order of code units, relative to it, links followed. A link that leads nowhere counts as a
- * file: the check of the pictures then names it, where a glob would drop it without a word.
+ * file, as does a pipe: the check of the pictures then names it, where a glob would drop it without a word.
  */
-async function files(root: string, folder = '', above: readonly string[] = []): Promise<string[]> {
+export async function listFiles(root: string, folder = '', above: readonly string[] = []): Promise<string[]> {
   const real = await realpath(join(root, folder));
   // A link to a folder that it lies in itself.
   if (above.includes(real)) return [];
   const found: string[][] = [];
   for (const { name, isFolder } of await visible(real)) {
     const path = folder ? `${folder}/${name}` : name;
-    found.push(isFolder ? await files(root, path, [...above, real]) : [path]);
+    found.push(isFolder ? await listFiles(root, path, [...above, real]) : [path]);
   }
   return found.flat().sort(byCodeUnits);
 }

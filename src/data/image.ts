@@ -2,17 +2,27 @@
  * From a picture file to pixels: EXIF orientation applied, CMYK, greyscale and 16-bit turned to 8-bit sRGB, transparency
  * laid on white, the first frame of an animation; the short side scaled to a given size, then a square cut out.
  */
-import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { offset } from '../augment/apply.ts';
 import type { Size } from '../augment/geometry.ts';
 import type { Picture } from '../augment/operations.ts';
 import { OrtuneError } from '../errors.ts';
+import { FORMAT_NAMES, formatOf, isRead, lookedLike } from './picture-format.ts';
+import { printable } from './picture-name.ts';
+import { readSample, type Sample } from './sample.ts';
 
 // Training has the cores to itself: one thread per picture, several pictures at a time. No picture is read twice in a
 // row, so libvips's cache would only hold memory.
 sharp.concurrency(1);
 sharp.cache(false);
+
+/**
+ * Pixels that a picture may have; the largest of telephones' have as many. A few bytes can declare any number of them, and
+ * where libvips needs all at once (WebP, interlaced PNG, progressive JPEG) each takes up to 8 bytes.
+ */
+const MOST_PIXELS = 200e6;
+/** Times that a side may be as long as the other: a JPEG can. Enlarged to its short side, libvips reads up to 1e8 pixels of length. */
+const MOST_RATIO = 65_535;
 
 /** Sizes in pixels. Training and testing use the same, or they would see pictures at different scales. */
 export interface ImageTransform {
@@ -78,8 +88,8 @@ export function decodeCrop(
   seconds = 0,
 ): Promise<Uint8Array> {
   return naming(name, async () => {
-    const image = await open(source);
-    const { width, height } = scaledSize(await uprightSize(image), { shortSide: resizeSize, enlarge: true });
+    const { image, size } = await open(source);
+    const { width, height } = scaledSize(size, { shortSide: resizeSize, enlarge: true });
     const room = width - imageSize;
     const left = offset(room, crop?.x);
     // With the crop known beforehand libvips scales only what is kept, however long the picture is. sharp mirrors before
@@ -116,15 +126,11 @@ export function decodePicture(
   { mostPixels = Number.POSITIVE_INFINITY, name = nameOf(source) }: { mostPixels?: number; name?: string } = {},
 ): Promise<Picture | undefined> {
   return naming(name, async () => {
-    const image = await open(source);
-    const { width, height } = scaledSize(await uprightSize(image), scale);
+    const { image, size } = await open(source);
+    const { width, height } = scaledSize(size, scale);
     if (width * height > mostPixels) return undefined;
     return { data: await pixels(toRgb(image, width, height)), width, height };
   });
-}
-
-async function uprightSize(image: Sharp): Promise<Size> {
-  return (await image.metadata()).autoOrient;
 }
 
 function scaledSize({ width, height }: Size, { shortSide, enlarge }: PictureScale): Size {
@@ -139,13 +145,24 @@ async function naming<T>(name: string, decode: () => Promise<T>): Promise<T> {
   try {
     return await decode();
   } catch (error) {
-    throw unreadable(name, error);
+    throw error instanceof OrtuneError ? error : unreadable(name, error);
   }
+}
+
+/**
+ * The bytes of a picture of a data set.
+ *
+ * @throws OrtuneError `IMAGE_UNREADABLE` naming the file; `DATASET_CACHE` as `readSample`
+ */
+export function readPicture(sample: Pick<Sample, 'file' | 'range'>): Promise<Uint8Array> {
+  return naming(sample.file, () => readSample(sample));
 }
 
 /** The error that names a picture and says what is wrong with it. */
 export function unreadable(name: string, error: unknown): OrtuneError {
-  return new OrtuneError('IMAGE_UNREADABLE', `${name} cannot be decoded: ${reasonOf(error)}.`, { cause: error });
+  return new OrtuneError('IMAGE_UNREADABLE', `${printable(name)} cannot be decoded: ${reasonOf(error)}.`, {
+    cause: error,
+  });
 }
 
 function nameOf(source: string | Uint8Array): string {
@@ -153,25 +170,55 @@ function nameOf(source: string | Uint8Array): string {
 }
 
 /**
- * Why a picture (path or bytes) cannot be decoded, or `undefined` when it can: all of it is read, at a small scale.
+ * Why a picture cannot be decoded, or `undefined` when it can: all of it is read, at a small scale.
  * A changed byte inside a JPEG's data stays unseen, as to every decoder; a file cut short does not.
  */
-export async function findDefect(source: string | Uint8Array): Promise<string | undefined> {
+export async function findDefect(sample: Pick<Sample, 'file' | 'range'>): Promise<string | undefined> {
   try {
-    // A pipe or a device would be waited for without end.
-    if (typeof source === 'string' && !(await stat(source)).isFile()) return 'it is not a regular file';
-    await pixels(toRgb(await open(source), 32, 32));
+    await pixels(toRgb((await open(await readSample(sample))).image, 32, 32));
     return undefined;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-export async function open(source: string | Uint8Array): Promise<Sharp> {
-  const bytes = typeof source === 'string' ? await readFile(source) : source;
+/** A picture of which the header has been read. */
+export interface OpenedPicture {
+  readonly image: Sharp;
+  /** What it is by its content: `jpeg`, `png`, `webp`, `gif`, `tiff` or `avif`. */
+  readonly format: string;
+  /** In pixels, after EXIF orientation; of an animation one frame's. */
+  readonly size: Size;
+}
+
+/**
+ * Reads a picture's header.
+ *
+ * @throws Error that says why it is not to be decoded: no picture, of another format, of too many pixels
+ */
+export async function open(source: string | Uint8Array): Promise<OpenedPicture> {
+  const bytes = typeof source === 'string' ? await readSample({ file: source }) : source;
   if (bytes.length === 0) throw new Error('the file is empty');
+  const metadata = await sharp(bytes, { failOn: 'error', limitInputPixels: false })
+    .metadata()
+    .catch((error: unknown) => {
+      const kind = lookedLike(bytes);
+      throw new Error(reasonOf(error) + (kind === undefined ? '' : `; it looks like ${kind}`));
+    });
+  const format = formatOf(metadata);
+  if (!isRead(format)) throw new Error(`it is ${format.toUpperCase()}, and ${FORMAT_NAMES} are read; convert it`);
+  const { width, height } = metadata.autoOrient;
+  if (width * height > MOST_PIXELS) {
+    throw new Error(
+      `it has ${width} x ${height} pixels, and at most ${MOST_PIXELS / 1e6} million are read; scale it down`,
+    );
+  }
+  if (Math.max(width, height) > MOST_RATIO * Math.min(width, height)) {
+    throw new Error(`it has ${width} x ${height} pixels, and one side may be at most ${MOST_RATIO} times the other`);
+  }
   // "error" stops at files cut short; "warning" would also stop at odd metadata that every other program reads past.
-  return sharp(bytes, { failOn: 'error' });
+  const image = sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS });
+  return { image, format, size: { width, height } };
 }
 
 export function toRgb(image: Sharp, width: number, height: number): Sharp {
@@ -191,9 +238,21 @@ export async function pixels(image: Sharp): Promise<Uint8Array> {
 /** The decoder's words without its prefixes and repetitions. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('syscall' in error && 'code' in error) return `the file cannot be read (${error.code})`;
-  // libvips seeks past the end of a file that is cut short; when it says nothing else, that is the reason.
-  const line =
-    error.message.split('\n').find((line) => !line.startsWith('source: bad seek')) ?? 'the file is cut short';
-  return line.replace(/^Input buffer (?=contains|has)/, 'it ').replace(/\.$/, '');
+  if ('syscall' in error && 'code' in error) {
+    // Node gives U+FFFD for the bytes of a name that are no UTF-8, and finds no file of that name.
+    const garbled = 'path' in error && String(error.path).includes('\ufffd');
+    return `the file cannot be read (${error.code})${garbled ? '; its name is not UTF-8, rename it' : ''}`;
+  }
+  const header = 'Input buffer has corrupt header';
+  const isHeader = error.message.startsWith(header);
+  const words = isHeader
+    ? error.message.slice(header.length).replace(/^:/, '')
+    : error.message.replace(/^Input buffer (?=contains|has)/, 'it ');
+  const [first = ''] = words.split('\n').flatMap((line) => {
+    const text = line.trim().replace(/\.$/, '');
+    // libvips seeks past the end of a file that is cut short; libpng says nothing, or this.
+    return text === '' || text === 'Unknown error' || text.startsWith('source: bad seek') ? [] : [text];
+  });
+  if (isHeader) return `its header is damaged or cut short${first && `: ${first}`}`;
+  return first || 'it is damaged or cut short';
 }

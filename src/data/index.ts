@@ -1,10 +1,11 @@
 export { AS_TESTED, type Batch, type BatchOptions, batchCount, batches, passOrder, pictureCount } from './batches.ts';
-export { type BadImage, badImagesError, checkImages, withoutBadImages } from './check.ts';
+export { type BadImage, badImagesError, checkImages, lookThrough, withoutBadImages } from './check.ts';
 export { type Dataset, type OpenOptions, openDataset } from './dataset.ts';
 export { type CacheUse, DecodedCache } from './decoded-cache.ts';
-export { IMAGE_EXTENSIONS } from './folder.ts';
+export { isImage, listFiles } from './folder.ts';
 export { centreRegion, decodeCentre, type ImageTransform, imageTransform, type Region, unreadable } from './image.ts';
 export { createLimiter, DECODERS } from './limiter.ts';
 export { mirrorImages } from './mirror.ts';
-export { nameOf } from './picture-name.ts';
+export { FORMAT_NAMES, formatOf, isRead } from './picture-format.ts';
+export { nameOf, printable } from './picture-name.ts';
 export { type ByteRange, readSample, type Sample } from './sample.ts';

@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { printable } from './picture-name.ts';
 import type { ByteRange } from './sample.ts';
 
 /** One picture: path relative to the root, with forward slashes, and the index of its class. */
@@ -34,7 +35,8 @@ export function withValidation(split: Partition): [name: string, split: Partitio
 
 /** The first ten of a list, for messages. */
 export function some(items: readonly string[]): string {
-  return items.length <= 10 ? items.join(', ') : `${items.slice(0, 10).join(', ')} and ${items.length - 10} more`;
+  const first = items.slice(0, 10).map(printable).join(', ');
+  return items.length <= 10 ? first : `${first} and ${items.length - 10} more`;
 }
 
 /** Orders strings by code units: the same on every machine, whatever its language. */
@@ -45,10 +47,22 @@ export function byCodeUnits(a: string, b: string): number {
 /**
  * The classes that a list of labels names: distinct, in order; as numbers when all of them are numbers (`1`, `-2`, `10.0`).
  *
- * @throws OrtuneError `DATASET_LABELS` when two labels are spellings of one number (`1` and `01`, `1.0`)
+ * @throws OrtuneError `DATASET_LABELS` when two labels are spellings of one number (`1` and `01`, `1.0`) or of one word (é
+ *   as one character and as two, as macOS writes it)
  */
 export function classesOf(labels: Iterable<string>, where: string): string[] {
   const classes = [...new Set(labels)].sort(byCodeUnits);
+  const words = new Set<string>();
+  for (const label of classes) {
+    const word = label.normalize();
+    if (words.has(word)) {
+      throw new OrtuneError(
+        'DATASET_LABELS',
+        `${where}: two labels look the same, "${printable(word)}", but are made of different Unicode characters; use one spelling.`,
+      );
+    }
+    words.add(word);
+  }
   if (!classes.every((label) => /^[+-]?\d+(\.\d+)?$/.test(label))) return classes;
   classes.sort((a, b) => Number(a) - Number(b));
   for (const [index, label] of classes.entries()) {

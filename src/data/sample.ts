@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { OrtuneError } from '../errors.ts';
 
 /** Where a picture's bytes lie when it has no file of its own. */
@@ -19,13 +19,24 @@ export interface Sample {
   readonly range?: ByteRange;
 }
 
+/** Of a picture's file. The largest photographs have a tenth of it, and several are in memory at a time. */
+const MOST_BYTES = 512 * 2 ** 20;
+
 /**
  * The bytes of a picture, wherever they lie.
  *
- * @throws the system's error; OrtuneError `DATASET_CACHE` when the pictures unpacked from an archive were cut short meanwhile
+ * @throws the system's error; Error for what is no regular file, or one of more than 512 MiB; OrtuneError `DATASET_CACHE` when the pictures unpacked from an archive were cut short meanwhile
  */
 export async function readSample({ file, range }: Pick<Sample, 'file' | 'range'>): Promise<Uint8Array> {
-  if (!range) return readFile(file);
+  if (!range) {
+    const found = await stat(file);
+    // A pipe or a device would be waited for without end.
+    if (!found.isFile()) throw new Error('it is not a regular file');
+    if (found.size > MOST_BYTES) {
+      throw new Error(`it has ${found.size} bytes, and at most ${MOST_BYTES} are read; save it smaller`);
+    }
+    return readFile(file);
+  }
   const handle = await open(range.path);
   try {
     const bytes = Buffer.allocUnsafeSlow(range.length);

@@ -1,6 +1,8 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { outputError } from '../output-error.ts';
+import { makeFolder } from '../write-files.ts';
 import { type Digests, digestsOf, fits } from './checksum.ts';
 import type { EmitDownload } from './events.ts';
 import { type FetchOptions, fetchFile } from './fetch-file.ts';
@@ -27,13 +29,15 @@ export interface DownloadOptions extends Pick<FetchOptions, 'backoffMs' | 'idleM
  * @returns the folder
  * @throws OrtuneError `OPTION` for an unknown name; `DOWNLOAD_UNREACHABLE`, `DOWNLOAD_REFUSED`, `DOWNLOAD_CHECKSUM`, which
  *   tell what to fetch by hand; `DOWNLOAD_EXISTS` for another file in the place of one; `ARCHIVE_UNSAFE`,
- *   `ARCHIVE_INVALID`; the signal's reason when aborted
+ *   `ARCHIVE_INVALID`; `OUTPUT` when the disk refuses; the signal's reason when aborted
  */
 export async function download(source: string | DownloadSource, options: DownloadOptions = {}): Promise<string> {
   const chosen = typeof source === 'string' ? sourceOf(source) : source;
   const { to = chosen.to, onEvent: emit = () => {}, signal } = options;
   const folder = resolve(to);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder).catch((error: unknown) => {
+    throw outputError(folder, error);
+  });
   for (const file of chosen.files) {
     const contents = contentsFolder(file, folder, options.unpack);
     if (contents !== undefined && (await exists(contents))) {

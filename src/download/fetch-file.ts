@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OrtuneError } from '../errors.ts';
+import { outputError } from '../output-error.ts';
 import { type Digests, digestsOf, fits } from './checksum.ts';
 import type { EmitDownload } from './events.ts';
 import { type Answer, HttpError, request } from './http.ts';
@@ -46,7 +47,9 @@ class Broken extends Error {
  *   file, `DOWNLOAD_CHECKSUM`, `DOWNLOAD_BUSY`, `OUTPUT` when the disk refuses; the signal's reason when aborted
  */
 export async function fetchFile(file: SourceFile, target: string, options: FetchOptions): Promise<Digests> {
-  const part = await PartFile.open(target);
+  const part = await PartFile.open(target).catch((error: unknown) => {
+    throw outputError(target, error);
+  });
   try {
     const resumed = await receive(file, part, options);
     let digests = await digestsOf(part.path, options.signal);
@@ -68,11 +71,8 @@ export async function fetchFile(file: SourceFile, target: string, options: Fetch
     await part.finish(target);
     return digests;
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error) || options.signal?.aborted) throw error;
-    // The network's own errors are told above; a full disk's names no path.
-    throw new OrtuneError('OUTPUT', `${target} cannot be written: ${error.message}. What has come is kept.`, {
-      cause: error,
-    });
+    // The network's own errors are told above.
+    throw options.signal?.aborted ? error : outputError(target, error, 'What has come is kept.');
   } finally {
     await part.close();
   }

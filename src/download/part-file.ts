@@ -1,6 +1,9 @@
 /** The unfinished file of a download, with what is needed to go on with it in a later process. */
-import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { lock } from '../lock.ts';
+import { syncFile, syncFolder } from '../write-files.ts';
 
 /** The server's file that the part belongs to. */
 export interface Origin {
@@ -14,39 +17,24 @@ export interface Origin {
 export class PartFile {
   readonly path: string;
   readonly #record: string;
-  readonly #lock: string;
+  readonly #release: () => Promise<void>;
 
-  private constructor(target: string) {
+  private constructor(target: string, release: () => Promise<void>) {
     this.path = `${target}.part`;
     this.#record = `${target}.part.json`;
-    this.#lock = `${target}.part.lock`;
+    this.#release = release;
   }
 
-  /** @throws OrtuneError `DOWNLOAD_BUSY` while another process fetches the same file */
+  /** @throws OrtuneError `DOWNLOAD_BUSY` while another process fetches the same file; the system's error */
   static async open(target: string): Promise<PartFile> {
-    const part = new PartFile(target);
-    await part.#acquire();
-    return part;
-  }
-
-  async #acquire(): Promise<void> {
-    // Twice: the lock of a process that is gone is removed once.
-    for (const last of [false, true]) {
-      try {
-        await writeFile(this.#lock, String(process.pid), { flag: 'wx' });
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-        const owner = Number(await readFile(this.#lock, 'utf8').catch(() => ''));
-        if (last || owner === process.pid || isAlive(owner)) {
-          throw new OrtuneError(
-            'DOWNLOAD_BUSY',
-            `${this.path} is being written by process ${owner || 'unknown'}. Wait for it; if there is none, remove ${this.#lock}.`,
-          );
-        }
-        await rm(this.#lock, { force: true });
-      }
-    }
+    const file = `${target}.part.lock`;
+    const release = await lock(file, (holder) => {
+      return new OrtuneError(
+        'DOWNLOAD_BUSY',
+        `${target}.part is being written by process ${holder?.pid ?? 'unknown'}. Wait for it; if there is none, remove ${file}.`,
+      );
+    });
+    return new PartFile(target, release);
   }
 
   /** What is there and may be continued. */
@@ -68,18 +56,14 @@ export class PartFile {
 
   /** Puts the finished file in its place, on the disk before it gets its name. */
   async finish(target: string): Promise<void> {
-    const file = await open(this.path, 'r+');
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await syncFile(this.path);
     await rename(this.path, target);
+    await syncFolder(dirname(target));
     await rm(this.#record, { force: true });
   }
 
   async close(): Promise<void> {
-    await rm(this.#lock, { force: true });
+    await this.#release();
   }
 }
 
@@ -94,15 +78,5 @@ async function readOrigin(path: string): Promise<Origin | undefined> {
     };
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid < 1) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

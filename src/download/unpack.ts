@@ -5,6 +5,8 @@ import { basename, dirname, join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OrtuneError } from '../errors.ts';
+import { isSystemError, outputError } from '../output-error.ts';
+import { syncFolder, syncTree } from '../write-files.ts';
 import { ARCHIVE_LIMITS, ArchiveGuard, type ArchiveLimits } from './archive-guard.ts';
 import { readTgz } from './tgz.ts';
 import { readZip } from './zip.ts';
@@ -29,33 +31,36 @@ export interface UnpackOptions {
  * @param folder must not be there; is made by renaming once everything is unpacked
  * @returns how many files
  * @throws OrtuneError `ARCHIVE_UNSAFE` for what could write elsewhere or fill the disk, `ARCHIVE_INVALID` for a damaged
- *   one; the signal's reason when aborted
+ *   one, `OUTPUT` when the disk refuses; the signal's reason when aborted
  */
 export async function unpack(archive: string, folder: string, options: UnpackOptions = {}): Promise<number> {
   const { limits = ARCHIVE_LIMITS, signal } = options;
   const staging = join(dirname(folder), `.${basename(folder)}.unpacking`);
-  // Left by a run that was killed.
-  await rm(staging, { recursive: true, force: true });
   const guard = new ArchiveGuard(archive, limits);
   try {
+    // Left by a run that was killed.
+    await rm(staging, { recursive: true, force: true });
     await mkdir(staging, { recursive: true });
     for await (const entry of await entriesOf(archive, guard)) {
       signal?.throwIfAborted();
       await write(entry, staging, guard, signal);
     }
     if (guard.entries === 0) throw new Error('it holds no files');
+    await syncTree(staging);
     await rename(await topOf(staging), folder);
+    await syncFolder(dirname(folder));
     return guard.entries;
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof OrtuneError || (error instanceof Error && 'syscall' in error)) throw error;
+    if (error instanceof OrtuneError) throw error;
+    if (isSystemError(error)) throw outputError(folder, error, `${archive} is as it was.`);
     throw new OrtuneError(
       'ARCHIVE_INVALID',
       `${archive}: expected a sound archive, but it is cut short or damaged: ${error instanceof Error ? error.message : String(error)}.`,
       { cause: error },
     );
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
   }
 }
 

@@ -1,5 +1,5 @@
-import { readFile, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { decodeModel, encodeModelChunks, type Model, quantisedTensors } from '../../onnx/index.ts';
 import type { Sample } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
@@ -7,16 +7,19 @@ import {
   classifierMetadata,
   type ModelCard,
   readModelCard,
+  readModelFile,
+  sha256Of,
   type TestFigures,
   testFigures,
   withModelCard,
 } from '../inference/index.ts';
+import { isSystemError } from '../output-error.ts';
 import { Random } from '../random.ts';
 import { checkThreads } from '../threads.ts';
 import type { Emit } from '../training/events.ts';
 import { checkOutputFile } from '../training/output-folder.ts';
 import { VERSION } from '../version.ts';
-import { writeFiles } from '../write-files.ts';
+import { partialOf, writeFiles } from '../write-files.ts';
 import { calibrate } from './calibrate.ts';
 import { type CompareOptions, compare } from './compare.ts';
 import { reduce } from './reduce.ts';
@@ -55,6 +58,8 @@ export interface ExportRecord {
   /** Absolute paths, and sizes in bytes. */
   readonly file: string;
   readonly bytes: number;
+  /** Of the file, by which a damaged one is known. */
+  readonly sha256: string;
   readonly from: { readonly file: string; readonly bytes: number };
   /** Training pictures that ranges were taken from; 0 where none are needed. */
   readonly calibrated: number;
@@ -95,7 +100,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportRecord>
   const out = resolve(options.out ?? file.replace(/(\.onnx)?$/, `.${precision}.onnx`));
   if (out === file) throw new OrtuneError('OPTION', `--out ${out}: expected another file than the model itself.`);
   const found = await findTrainingData({ file, data: options.data, split, seed, signal }, classes);
-  if (found) await checkOutputFile('out', out, found.dataset.root);
+  await checkOutputFile('out', out, found?.dataset.root);
 
   const samples = precision === 'int8' ? calibrationSamples(found, file, pictures) : [];
   const reduced =
@@ -121,6 +126,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportRecord>
     precision,
     file: out,
     bytes: chunks.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    sha256: sha256Of(chunks),
     from: { file, bytes },
     calibrated: samples.length,
     test: test ?? null,
@@ -135,17 +141,17 @@ export async function exportModel(options: ExportOptions): Promise<ExportRecord>
   return record;
 }
 
-/** @throws OrtuneError `MODEL_NOT_FOUND`, `ONNX_INVALID`, `EXPORT_MODEL` */
+/** @throws OrtuneError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `ONNX_INVALID`, `EXPORT_MODEL` */
 async function open(path: string): Promise<{ file: string; model: Model; bytes: number }> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
   const file = resolve(isFolder ? join(path, 'model.onnx') : path);
-  const contents = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+  const { model, bytes } = await readModelFile(file).catch((error: unknown) => {
+    if (!isSystemError(error)) throw error;
     throw new OrtuneError(
       'MODEL_NOT_FOUND',
       `expected a fine-tuned model at ${file}, but it cannot be read (${error.code}). Make one with npx ortune finetune, or name another with --model.`,
     );
   });
-  const model = decodeModel(contents);
   const { nodes, initializers } = model.graph;
   const small = [...initializers.values()].find(({ type }) => type === 'float16' || type === 'int8');
   const restored = nodes.find(({ op }) => op === 'DequantizeLinear');
@@ -156,7 +162,7 @@ async function open(path: string): Promise<{ file: string; model: Model; bytes: 
       `${file}: expected a model in float32, found one that is exported already (${found}). Export the model that it was made of.`,
     );
   }
-  return { file, model, bytes: contents.byteLength };
+  return { file, model, bytes };
 }
 
 function calibrationSamples(found: TrainingData | undefined, file: string, pictures: number): Sample[] {
@@ -182,7 +188,7 @@ async function measure(
   file: string,
   { out, reduced, ...options }: MeasureOptions,
 ): Promise<NonNullable<ExportRecord['test']>> {
-  const trial = join(dirname(out), `.${basename(out)}.trial-${process.pid}`);
+  const trial = partialOf(out);
   try {
     await writeFiles(dirname(out), { [trial]: reduced });
     const { before, after, sameClass, speedup } = await compare(file, trial, { dataset, ...options });

@@ -13,6 +13,7 @@ import { type StageResult, trainHead } from '../training/pretrain.ts';
 import { type Run, type RunContext, type RunOptions, startRun } from '../training/run.ts';
 import { openWeights } from '../weights/index.ts';
 import { chooseImageSize, choosePasses, networkOf } from './choose.ts';
+import { requireFitMemory } from './memory.ts';
 import { fetchWeights } from './weights.ts';
 
 /** What `fit` takes; all but the data has a default. */
@@ -36,7 +37,11 @@ export interface FitOptions extends RunOptions {
   readonly cuda?: CudaOptions;
   readonly threads?: number;
   readonly kernels?: 'native' | 'stock';
+  /** What the process may take on the CPU, as of `pretrain` and `finetune`. */
+  readonly memoryLimit?: string;
   readonly onBadImage?: 'stop' | 'skip';
+  /** As in a stage; the recipe's by default. */
+  readonly onNan?: 'stop' | 'rollback';
   /** Goes on with a run of the same options that was interrupted; begins where nothing of it was kept. */
   readonly resume?: boolean;
   /** Folder for `graph.onnx`, `pretrain_model` and `infer_model`. */
@@ -104,12 +109,14 @@ async function fitWithin(options: Omit<FitOptions, keyof RunOptions>, context: R
     classes: report.classes.length,
     seed,
   };
+  const { kernels, memoryLimit } = settings;
+  await requireFitMemory({ recipe, network, weights, chosen, kernels, memoryLimit, pictures: report.parts, emit });
   const graph = join(out, 'graph.onnx');
   await buildGraph({ ...network, out: graph });
   const { depth, width, imageSize } = { ...RESNET_DEFAULTS, ...network };
   emit({ type: 'note', text: `ResNet${depth}, width ${width}, ${imageSize} px, weights: ${weights}` });
 
-  const { device, cuda, threads, kernels } = settings;
+  const { device, cuda, threads, onNan } = settings;
   const common = {
     data,
     ...parts,
@@ -118,6 +125,8 @@ async function fitWithin(options: Omit<FitOptions, keyof RunOptions>, context: R
     ...(cuda && { cuda }),
     ...(threads !== undefined && { threads }),
     ...(kernels && { kernels }),
+    ...(memoryLimit !== undefined && { memoryLimit }),
+    ...(onNan && { onNan }),
   };
   const checked = { ...context, dataReport: report };
   const goesOn = { head: settings.resume && (await isKept(head)), whole: settings.resume && (await isKept(served)) };

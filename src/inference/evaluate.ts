@@ -97,17 +97,20 @@ async function ownPartition(model: string, data: string): ReturnType<typeof trai
  * What the `run.json` of a model's folder says that it was trained on.
  *
  * @param data the question is about this data alone, where given
+ * @throws OrtuneError `RESULT_INVALID` when it is damaged
  */
 export async function trainedOn(
   folder: string,
   data?: string,
 ): Promise<{ root?: string | undefined; split?: string | undefined; seed?: number | undefined }> {
-  const text = await readFile(join(folder, 'run.json'), 'utf8').catch(() => '{}');
+  const file = join(folder, 'run.json');
+  const text = await readFile(file, 'utf8').catch(() => '{}');
   let run: { dataset?: { root?: unknown; split?: unknown; seed?: unknown }; options?: { seed?: unknown } };
   try {
     run = JSON.parse(text);
-  } catch {
-    return {};
+  } catch (error) {
+    // Guessed, the split would be another, with pictures that the model has learnt.
+    throw new OrtuneError('RESULT_INVALID', `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
   }
   const { root, split, seed = run.options?.seed } = run.dataset ?? {};
   if (typeof root !== 'string') return {};

@@ -16,5 +16,6 @@ export {
   testFigures,
   withModelCard,
 } from './model-card.ts';
+export { readModelFile, sha256Of } from './model-file.ts';
 export { type Prediction, type PredictOptions, predict } from './predict.ts';
 export { InferenceWorker } from './worker-session.ts';

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { extname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { glob } from 'tinyglobby';
-import { IMAGE_EXTENSIONS } from '../data/index.ts';
+import { isImage, listFiles } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
 
 /**
@@ -15,7 +15,9 @@ export async function listPictures(words: readonly string[]): Promise<string[]> 
   const files = new Map<string, string>();
   for (const word of words) {
     const found = await stat(word).catch(() => undefined);
-    const named = found?.isFile() ? [word] : await (found ? inFolder(word) : glob(word, { expandDirectories: false }));
+    const named = found?.isFile()
+      ? [word]
+      : await (found?.isDirectory() ? inFolder(word) : glob(word, { expandDirectories: false }));
     if (named.length === 0) {
       throw new OrtuneError(
         'PICTURES_NOT_FOUND',
@@ -30,6 +32,5 @@ export async function listPictures(words: readonly string[]): Promise<string[]> 
 }
 
 async function inFolder(folder: string): Promise<string[]> {
-  const files = await glob('**/*', { cwd: folder });
-  return files.filter((file) => IMAGE_EXTENSIONS.has(extname(file).toLowerCase())).map((file) => join(folder, file));
+  return (await listFiles(folder)).filter(isImage).map((file) => join(folder, file));
 }

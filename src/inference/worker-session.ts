@@ -64,6 +64,9 @@ export class InferenceWorker {
 
   /** @throws OrtuneError `MODEL_INVALID` when onnxruntime-node does not take the model */
   static async create(model: ModelSource, options: { threads?: number | undefined } = {}): Promise<InferenceWorker> {
+    // onnxruntime-node tells Microsoft of its use, by an identifier that it keeps in the user's cache folder, unless this is
+    // set before it is loaded. Here, as an environment set by the worker is the worker's alone.
+    process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     locateServing(); // Where it is missing, the thread would end without saying what to do.
     const worker = new Worker(workerEntry(import.meta.url, './worker'), {
       workerData: { model, threads: options.threads } satisfies WorkerSetup,

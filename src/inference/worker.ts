@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { decodeModel } from '../../onnx/index.ts';
 import type { Tensor } from '../runtime/index.ts';
+import { defectOf } from './model-file.ts';
 import { InferenceSession, Tensor as OrtTensor } from './onnxruntime-node.ts';
 import type { Feeds, Fetches, TensorShape, WorkerReply, WorkerRequest, WorkerSetup } from './worker-session.ts';
 
@@ -13,6 +14,8 @@ const message = (error: unknown) => (error instanceof Error ? error.message : St
 
 try {
   const bytes = typeof model === 'string' ? await readFile(model) : Buffer.concat(model);
+  const defect = typeof model === 'string' ? await defectOf(model, bytes) : undefined;
+  if (defect !== undefined) throw new Error(defect);
   const { graph, metadata } = decodeModel(bytes);
   const session = await InferenceSession.create(bytes, {
     graphOptimizationLevel: 'all',

@@ -1,10 +1,12 @@
-import { mkdir, readFile, rmdir } from 'node:fs/promises';
+import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OrtuneError } from '../errors.ts';
+import { type Holder, lock } from '../lock.ts';
+import { outputError } from '../output-error.ts';
 import type { Emit } from '../training/events.ts';
 import type { Candidate, PassRecord } from '../training/pass-state.ts';
+import { makeFolder } from '../write-files.ts';
 import { differences, type Fingerprint } from './fingerprint.ts';
-import { lock } from './lock.ts';
 import { keepNewest, newestRecord, numbersOf, writeRecord } from './records.ts';
 
 /** Files of a record. */
@@ -30,6 +32,7 @@ export interface ProgressOptions {
 export interface Found {
   readonly record: PassRecord;
   readonly best: Candidate | undefined;
+  readonly folder: string;
   /** File of the session's state. */
   readonly checkpoint: string;
 }
@@ -39,6 +42,12 @@ export interface Keeper {
   readonly found: Found | undefined;
   due(passEnded: boolean): boolean;
   write(record: PassRecord, best: Candidate | undefined): Promise<void>;
+  /**
+   * The run's newest record of fewer updates than `before`.
+   *
+   * @param options.discard removes newer ones
+   */
+  newest(options: { readonly before: number; readonly discard: boolean }): Promise<Found | undefined>;
 }
 
 interface State {
@@ -85,8 +94,7 @@ export class Progress implements AsyncDisposable {
    */
   static async open(options: ProgressOptions): Promise<Progress> {
     const folder = folderOf(options.out);
-    await mkdir(folder, { recursive: true });
-    const release = await lock(join(folder, 'lock'), `--out ${options.out}`);
+    const release = await acquire(folder, options.out);
     try {
       const found = await find(folder, options);
       const [newest = 0] = await numbersOf(folder);
@@ -111,6 +119,7 @@ export class Progress implements AsyncDisposable {
         await this.#write(record, best, save);
         this.#written = performance.now();
       },
+      newest: (options) => this.#newest(options),
     };
   }
 
@@ -123,6 +132,19 @@ export class Progress implements AsyncDisposable {
     await this.#release();
     // Unless something was kept.
     await rmdir(this.#folder).catch(() => {});
+  }
+
+  async #newest({ before, discard }: Parameters<Keeper['newest']>[0]): Promise<Found | undefined> {
+    // Until its first record, what lies there is another run's.
+    if (this.#first && !this.found) return undefined;
+    for (let below: number | undefined; ; ) {
+      const stored = await newestRecord(this.#folder, tellDamaged(this.#options.emit), below);
+      if (!stored) return undefined;
+      const found = await foundIn(stored.folder, await readState(stored.folder));
+      if (found.record.updates < before) return found;
+      if (discard) await rm(stored.folder, { recursive: true, force: true });
+      below = stored.number;
+    }
   }
 
   async #write(record: PassRecord, best: Candidate | undefined, save: (path: string) => Promise<void>): Promise<void> {
@@ -141,10 +163,10 @@ export class Progress implements AsyncDisposable {
         ...(values && { [BEST]: Buffer.concat(values.map(([, bytes]) => bytes)) }),
       });
     } catch (error) {
-      if (!(error instanceof Error && 'syscall' in error)) throw error;
+      const refusal = outputError(`how far the run has come (${this.#folder})`, error);
+      if (!(refusal instanceof OrtuneError && refusal.code === 'OUTPUT')) throw error;
       // Training is worth more than the record of it.
-      const text = `how far the run has come cannot be kept in ${this.#folder}: ${error.message}`;
-      this.#options.emit({ type: 'note', text });
+      this.#options.emit({ type: 'note', text: refusal.message });
       return;
     }
     if (this.#first) await keepNewest(this.#folder, 1);
@@ -153,10 +175,26 @@ export class Progress implements AsyncDisposable {
   }
 }
 
+/** @throws OrtuneError `RUN_BUSY`, `OUTPUT` */
+async function acquire(folder: string, out: string): Promise<() => Promise<void>> {
+  const busy = (holder: Holder | undefined) => {
+    const who = holder ? `process ${holder.pid}, since ${holder.since}` : 'its lock cannot be read';
+    return new OrtuneError(
+      'RUN_BUSY',
+      `--out ${out}: expected no other run that writes to it, found one (${who}). Wait for it or stop it, or choose another --out.`,
+    );
+  };
+  try {
+    await makeFolder(folder);
+    return await lock(join(folder, 'lock'), busy);
+  } catch (error) {
+    await rmdir(folder).catch(() => {});
+    throw outputError(folder, error);
+  }
+}
+
 async function find(folder: string, { out, resume, fingerprint, emit }: ProgressOptions): Promise<Found | undefined> {
-  const stored = await newestRecord(folder, (damaged, reason) =>
-    emit({ type: 'note', text: `${damaged} is damaged (${reason}); the record before it is used` }),
-  );
+  const stored = await newestRecord(folder, tellDamaged(emit));
   if (!stored) {
     if (!resume) return undefined;
     throw new OrtuneError(
@@ -164,7 +202,7 @@ async function find(folder: string, { out, resume, fingerprint, emit }: Progress
       `--resume: expected a run to go on with in ${folder}, found none. Leave --resume out to begin one.`,
     );
   }
-  const state: State = JSON.parse(await readFile(join(stored.folder, STATE), 'utf8'));
+  const state = await readState(stored.folder);
   if (!resume) {
     const { pass, batches } = state.record;
     const text = `an unfinished run lies in ${folder} (pass ${pass}, ${batches} batches); --resume would go on with it, this run will replace it.`;
@@ -179,10 +217,20 @@ async function find(folder: string, { out, resume, fingerprint, emit }: Progress
         'Undo that, or leave --resume out to begin anew.',
     );
   }
+  return foundIn(stored.folder, state);
+}
+
+const tellDamaged = (emit: Emit) => (damaged: string, reason: string) =>
+  emit({ type: 'note', text: `${damaged} is damaged (${reason}); the record before it is used` });
+
+const readState = async (folder: string): Promise<State> => JSON.parse(await readFile(join(folder, STATE), 'utf8'));
+
+async function foundIn(folder: string, { record, best }: State): Promise<Found> {
   return {
-    record: state.record,
-    best: state.best && (await readBest(join(stored.folder, BEST), state.best)),
-    checkpoint: join(stored.folder, CHECKPOINT),
+    record,
+    best: best && (await readBest(join(folder, BEST), best)),
+    folder,
+    checkpoint: join(folder, CHECKPOINT),
   };
 }
 

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { digestsOf } from '../download/checksum.ts';
+import { makeFolder, syncFile, syncFolder, writeSynced } from '../write-files.ts';
 
 /** Lists the other files of a record with their sizes and checksums; written last. */
 const MANIFEST = 'manifest.json';
@@ -30,26 +31,29 @@ export async function writeRecord(
   number: number,
   files: Readonly<Record<string, Uint8Array | ((path: string) => Promise<void>)>>,
 ): Promise<void> {
-  const staging = join(folder, `.new-${process.pid}`);
+  // One name, as one run at a time has the folder: what a killed one left goes.
+  const staging = join(folder, '.new');
   await rm(staging, { recursive: true, force: true });
-  await mkdir(staging, { recursive: true });
+  await makeFolder(staging);
   try {
     const manifest: Record<string, Entry> = {};
     for (const [name, content] of Object.entries(files)) {
       const path = join(staging, name);
-      if (typeof content === 'function') await content(path);
-      else await writeFile(path, content);
-      await sync(path);
+      if (typeof content === 'function') {
+        await content(path);
+        await syncFile(path);
+      } else {
+        await writeSynced(path, content);
+      }
       const { bytes, sha256 } = await digestsOf(path);
       manifest[name] = { bytes, sha256 };
     }
-    await writeFile(join(staging, MANIFEST), JSON.stringify(manifest));
-    await sync(join(staging, MANIFEST));
-    await sync(staging);
+    await writeSynced(join(staging, MANIFEST), Buffer.from(JSON.stringify(manifest)));
+    await syncFolder(staging);
     await rename(staging, join(folder, nameOf(number)));
-    await sync(folder);
+    await syncFolder(folder);
   } catch (error) {
-    await rm(staging, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
     throw error;
   }
   await keepNewest(folder, KEPT);
@@ -66,12 +70,15 @@ export async function keepNewest(folder: string, kept: number): Promise<void> {
  * The newest record that is whole.
  *
  * @param onDamaged is told of each newer one that is not, and why
+ * @param below number of one that is too new, as are those after it
  */
 export async function newestRecord(
   folder: string,
   onDamaged: (folder: string, reason: string) => void,
+  below = Number.POSITIVE_INFINITY,
 ): Promise<StoredRecord | undefined> {
   for (const number of await numbersOf(folder)) {
+    if (number >= below) continue;
     const found = join(folder, nameOf(number));
     const reason = await defectOf(found);
     if (reason === undefined) return { folder: found, number };
@@ -102,14 +109,4 @@ async function defectOf(folder: string): Promise<string | undefined> {
     if ((await digestsOf(path)).sha256 !== sha256) return `the checksum of ${name} does not agree`;
   }
   return undefined;
-}
-
-/** Brings a file or a folder's entries to the disk. */
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { INPUT_NORMALISATIONS } from '../../onnx/index.ts';
 import { BATCH_NORM_MODES } from '../training/batch-norm.ts';
+import { MEMORY_LIMIT } from '../training/memory-limit.ts';
 import { choice, flag, list, number, pattern, section, text, whole } from './fields.ts';
 
 const mode = choice(...BATCH_NORM_MODES);
@@ -104,6 +105,8 @@ const augment = z
   )
   .describe('What is done to training pictures at random');
 
+const MEMORY_EXPECTED = 'a size such as 4GiB or 3000MB, or none';
+
 /** What both stages have. A setting that is left out has the stage's default. */
 const stage = {
   passes: whole({ from: 1 }).exactOptional().describe('Times that each training picture is seen'),
@@ -136,7 +139,17 @@ const stage = {
   keep: choice('last', 'best')
     .exactOptional()
     .describe('Pass that the result is: the last, or the one that tested best'),
+  memoryLimit: z
+    .string({ error: MEMORY_EXPECTED })
+    .regex(MEMORY_LIMIT, { error: MEMORY_EXPECTED })
+    .exactOptional()
+    .describe("Memory that training may take, as 4GiB, or none; the container's limit by default"),
   metric: choice('top1', 'meanPerClass', 'cost').exactOptional().describe('By which passes are compared'),
+  onNan: choice('stop', 'rollback')
+    .exactOptional()
+    .describe(
+      'What to do about a loss that is no number: rollback goes back to the last record of the run, and on at a tenth of the rate',
+    ),
 };
 
 const weightDecay = number({ from: 0 })

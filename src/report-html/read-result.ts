@@ -42,6 +42,9 @@ const runFile = z.object({
   started: z.string(),
   seconds: z.number(),
   kept: count,
+  rollbacks: z
+    .array(z.object({ reason: z.string(), to: z.object({ pass: count, batches: count }).loose() }).loose())
+    .optional(),
   history: z.array(pass),
 });
 

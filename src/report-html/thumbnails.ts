@@ -61,7 +61,7 @@ function within(root: string, picture: string): string {
 }
 
 async function thumbnail(bytes: Uint8Array): Promise<string> {
-  const picture = (await open(bytes))
+  const picture = (await open(bytes)).image
     .autoOrient()
     .resize(SIDE, SIDE, { fit: 'cover' })
     .flatten({ background: 'white' })

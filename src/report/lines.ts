@@ -50,6 +50,10 @@ export function linesOf(event: TrainingEvent, { verbose = false, loadedFrom }: L
       ];
     case 'overflow':
       return [`Pass:${event.pass}, Batch:${event.batch}: gradients overflowed, update left out`];
+    case 'rollback': {
+      const { pass, batches } = event.to;
+      return [`Back to pass ${pass}, batch ${batches}, at a tenth of the rate: ${event.reason}`];
+    }
     case 'test': {
       const name = event.part === 'test' ? 'Test' : 'Valid';
       const own = `${name}:${event.pass}, ${costAndAccuracy(event.batchMean ?? event)}`;

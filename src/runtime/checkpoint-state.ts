@@ -1,3 +1,5 @@
+import { getSystemErrorName } from 'node:util';
+import { outputError } from '../output-error.ts';
 import { callNative, type NativeCheckpoint } from './addon.ts';
 import { Runtime } from './runtime.ts';
 import { fromNative, type Tensor, type TensorType, toNative } from './tensor.ts';
@@ -30,9 +32,14 @@ export class CheckpointState {
    * each load. Needs an open session once a session has trained the state on a GPU.
    *
    * @param options.includeOptimizerState moments and step count too, to go on exactly where training was (default)
+   * @throws OrtuneError `OUTPUT` when the system refuses; what it took of the file is left there
    */
-  save(path: string, options: { readonly includeOptimizerState?: boolean } = {}): Promise<void> {
-    return callNative(() => this.native.save(path, options.includeOptimizerState ?? true));
+  async save(path: string, options: { readonly includeOptimizerState?: boolean } = {}): Promise<void> {
+    try {
+      await callNative(() => this.native.save(path, options.includeOptimizerState ?? true));
+    } catch (error) {
+      throw outputError(path, asSystemError(error));
+    }
   }
 
   /** A copy of a parameter. @throws OrtuneError `NO_SESSION` unless a session made from this state is open */
@@ -81,4 +88,13 @@ export class CheckpointState {
   [Symbol.dispose](): void {
     this.dispose().catch(() => {});
   }
+}
+
+/** ONNX Runtime's words for a refusal of the system, `error:No space left on device errno:28`, as Node has such errors. */
+function asSystemError(error: unknown): unknown {
+  const [, reason, number] = /error:(.*) errno:(\d+)$/.exec((error as Error).message) ?? [];
+  if (number === undefined) return error;
+  const errno = -Number(number);
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`${code}: ${reason}`, { cause: error }), { errno, code, syscall: 'write' });
 }

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises';
+import { classCount, LABEL, NO_LABEL } from '../../onnx/index.ts';
+import { OrtuneError } from '../errors.ts';
 import { callNative, type NativeSession } from './addon.ts';
 import type { CheckpointState } from './checkpoint-state.ts';
 import { type SessionOptions, toNativeOptions } from './options.ts';
@@ -23,8 +26,9 @@ export type Tensors = Record<string, Tensor>;
  * Trains the parameters of a `CheckpointState`, of which it changes the values in place.
  *
  * Steps run one after another on a thread of their own. What is fed is checked against the model and copied before
- * the call returns, so its memory can be used again at once. Label *values* are not checked: a label that is no class
- * of the model reads memory that is not the tensor's. All calls throw `DISPOSED` after `dispose()`.
+ * the call returns, so its memory can be used again at once. So are the values of an int64 input `label` where the
+ * training model's output `logits` says how many classes there are: ONNX Runtime reads memory that is not the tensor's
+ * for a label that is no class. All calls throw `DISPOSED` after `dispose()`.
  *
  * The end of the process, or of the worker that made the session, waits for the step that is running, a step being
  * nothing that could be broken off, and drops those that are queued.
@@ -36,9 +40,11 @@ export class TrainingSession {
   readonly evalInputNames: readonly string[];
   readonly evalOutputNames: readonly string[];
   readonly #native: NativeSession;
+  readonly #classes: number | undefined;
 
-  private constructor(native: NativeSession) {
+  private constructor(native: NativeSession, classes: number | undefined) {
     this.#native = native;
+    this.#classes = classes;
     this.trainInputNames = native.trainInputNames();
     this.trainOutputNames = native.trainOutputNames();
     this.evalInputNames = native.evalInputNames();
@@ -58,26 +64,33 @@ export class TrainingSession {
       ...(evalModel !== undefined && { eval: evalModel }),
       ...(optimizerModel !== undefined && { optimizer: optimizerModel }),
     };
+    const native = await callNative(() =>
+      Runtime.load().addon.createSession(checkpointState.native, models, toNativeOptions(options)),
+    );
     return new TrainingSession(
-      await callNative(() =>
-        Runtime.load().addon.createSession(checkpointState.native, models, toNativeOptions(options)),
-      ),
+      native,
+      classCount(typeof trainModel === 'string' ? await readFile(trainModel) : trainModel),
     );
   }
 
   /**
    * Forward and backward: adds the gradients to those of earlier steps (a sum, not a mean) and returns the outputs.
    *
-   * @throws OrtuneError `MISSING_INPUT`, `UNKNOWN_INPUT`, `INVALID_TENSOR`, `INPUT_TYPE`, `INPUT_SHAPE`, `ORT_FAILED`
+   * @throws OrtuneError `MISSING_INPUT`, `UNKNOWN_INPUT`, `INVALID_TENSOR`, `INPUT_TYPE`, `INPUT_SHAPE`, `LABEL`,
+   *   `ORT_FAILED`
    */
   async trainStep(feeds: Tensors): Promise<Tensors> {
-    const outputs = await callNative(() => this.#native.trainStep(toNativeFeeds('the train step', feeds)));
+    const outputs = await callNative(() => this.#native.trainStep(this.#toNative('the train step', feeds, 0)));
     return named(this.trainOutputNames, outputs);
   }
 
-  /** Forward only, by the eval model. @throws OrtuneError as `trainStep`, and `NO_EVAL_MODEL` */
+  /**
+   * Forward only, by the eval model. A row of label -1 counts for nothing in the loss.
+   *
+   * @throws OrtuneError as `trainStep`, and `NO_EVAL_MODEL`
+   */
   async evalStep(feeds: Tensors): Promise<Tensors> {
-    const outputs = await callNative(() => this.#native.evalStep(toNativeFeeds('the eval step', feeds)));
+    const outputs = await callNative(() => this.#native.evalStep(this.#toNative('the eval step', feeds, NO_LABEL)));
     return named(this.evalOutputNames, outputs);
   }
 
@@ -143,12 +156,23 @@ export class TrainingSession {
   [Symbol.dispose](): void {
     this.dispose().catch(() => {});
   }
-}
 
-function toNativeFeeds(step: string, feeds: Tensors): Record<string, NativeTensor> {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, tensor]) => [name, toNative(`${step} input '${name}'`, tensor)]),
-  );
+  /** @param least the smallest label that there is */
+  #toNative(step: string, feeds: Tensors, least: number): Record<string, NativeTensor> {
+    const native = Object.entries(feeds).map(([name, tensor]) => [name, toNative(`${step} input '${name}'`, tensor)]);
+    const label = feeds[LABEL];
+    const classes = this.#classes;
+    if (classes !== undefined && label?.type === 'int64') {
+      const row = label.data.findIndex((value) => value < least || value >= classes);
+      if (row >= 0) {
+        throw new OrtuneError(
+          'LABEL',
+          `${step} input '${LABEL}': expected labels from ${least} to ${classes - 1}, received ${label.data[row]} in row ${row}`,
+        );
+      }
+    }
+    return Object.fromEntries(native);
+  }
 }
 
 function named(names: readonly string[], outputs: readonly NativeTensor[]): Tensors {

@@ -19,7 +19,7 @@ export interface ServeOptions {
   readonly maxBody?: number;
   /** Most pixels of a picture: a small file may stand for a huge one. */
   readonly maxPixels?: number;
-  /** Seconds a request may take, from its first byte to the answer. */
+  /** Seconds a request may take, from its first byte to the answer, and its client as long again to read that. */
   readonly timeout?: number;
   /** Requests worked on at a time, each with its body in memory. */
   readonly concurrency?: number;

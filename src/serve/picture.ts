@@ -1,9 +1,14 @@
 import sharp from 'sharp';
-import { centreRegion, type ImageTransform, type Region, unreadable } from '../data/index.ts';
+import {
+  centreRegion,
+  FORMAT_NAMES,
+  formatOf,
+  type ImageTransform,
+  isRead,
+  type Region,
+  unreadable,
+} from '../data/index.ts';
 import { HttpError } from './http-error.ts';
-
-/** Formats that are read, by sharp's names. It could draw SVG, too, which is a program rather than a picture. */
-const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif']);
 
 export interface PictureHeader {
   /** Sizes in pixels, as the picture is looked at. */
@@ -31,10 +36,10 @@ export async function readHeader(
     .catch((error: unknown) => {
       throw unreadable(name, error);
     });
-  const { format, autoOrient } = metadata;
-  // AVIF is the one HEIF that is read: HEIC's compression is patented and no decoder for it is built in.
-  if (!FORMATS.has(format) || (format === 'heif' && metadata.compression !== 'av1')) {
-    throw new HttpError(415, 'FORMAT', `${name}: expected JPEG, PNG, WebP, GIF, TIFF or AVIF, received ${format}`);
+  const { autoOrient } = metadata;
+  const format = formatOf(metadata);
+  if (!isRead(format)) {
+    throw new HttpError(415, 'FORMAT', `${name}: expected ${FORMAT_NAMES}, received ${format}`);
   }
   // Of an animation one frame is decoded; `autoOrient` has its size.
   const { width, height } = autoOrient;

@@ -52,7 +52,8 @@ export class Prediction {
       try {
         const body = await readBody(request, response, this.#limits.maxBody, stop.signal);
         arrived = true;
-        const files = kind === 'multipart' ? await readMultipart(body, request.headers['content-type']!) : [raw(body)];
+        const { 'content-type': type = '' } = request.headers;
+        const files = kind === 'multipart' ? await readMultipart(body, type, stop.signal) : [raw(body)];
         if (files.length === 0 || (kind === 'raw' && body.length === 0)) throw noPicture();
         const pictures = await all(files.map((file, index) => this.#picture(file, index, wanted, stop.signal)));
         return jsonReply({ pictures });

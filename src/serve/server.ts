@@ -26,11 +26,14 @@ export class HttpServer {
   readonly #hooks: ServerHooks;
   /** The answers that each open connection waits for. */
   readonly #connections = new Map<Duplex, Set<ServerResponse>>();
+  /** Milliseconds from a request to the end of its answer. Who does not read it would keep the connection for good. */
+  readonly #patience: number;
   #closing = false;
 
   constructor(routes: Routes, limits: ServeLimits, hooks: ServerHooks) {
     this.#routes = routes;
     this.#hooks = hooks;
+    this.#patience = 2 * limits.timeout * 1000;
     this.server = createServer({
       headersTimeout: Math.min(HEADERS_SECONDS, limits.timeout) * 1000,
       // Requests have a clock of their own, which answers properly; this one is for what gets past it.
@@ -74,7 +77,9 @@ export class HttpServer {
     const [path = '', search = ''] = splitOnce(request.url ?? '', '?');
     this.#connections.get(request.socket)?.add(response);
     response.on('error', () => {});
+    const clock = setTimeout(() => request.socket.destroy(), this.#patience);
     response.once('close', () => {
+      clearTimeout(clock);
       this.#connections.get(request.socket)?.delete(response);
       if (this.#closing) this.#endIdle();
       const status = response.writableFinished ? response.statusCode : CLIENT_GONE;

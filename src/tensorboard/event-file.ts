@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OrtuneError } from '../errors.ts';
+import { outputError } from '../output-error.ts';
+import { makeFolder } from '../write-files.ts';
 import { maskedCrc32c } from './crc32c.ts';
 import { type EventMessage, encodeEvent, type ValueMessage } from './proto.ts';
 
@@ -15,7 +16,7 @@ export class EventFile implements AsyncDisposable {
   readonly #handle: FileHandle;
   #waiting: Uint8Array[] = [];
   #writing: Promise<void> | undefined;
-  #failed: OrtuneError | undefined;
+  #failed: unknown;
 
   private constructor(path: string, handle: FileHandle) {
     this.path = path;
@@ -33,7 +34,7 @@ export class EventFile implements AsyncDisposable {
     const seconds = String(Math.floor(now)).padStart(10, '0');
     const path = join(folder, `events.out.tfevents.${seconds}.ortune.${process.pid}.${opened++}.v2`);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       const file = new EventFile(path, await open(path, 'ax'));
       file.#append({ wallTime: now, fileVersion: 'brain.Event:2' });
       return file;
@@ -89,10 +90,7 @@ export class EventFile implements AsyncDisposable {
   }
 }
 
-const failure = (path: string, error: unknown) =>
-  new OrtuneError('OUTPUT', `${path}: TensorBoard's events cannot be written: ${(error as Error).message}.`, {
-    cause: error,
-  });
+const failure = (path: string, error: unknown) => outputError(`${path} (TensorBoard's events)`, error);
 
 /** TFRecord framing: length and its checksum, data and its checksum, little-endian. */
 function record(data: Uint8Array): Uint8Array {

@@ -1,4 +1,6 @@
 import { LABEL } from '../../onnx/index.ts';
+import { printable } from '../data/index.ts';
+import { OrtuneError } from '../errors.ts';
 import type { Tensor } from '../runtime/index.ts';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -12,8 +14,8 @@ export interface FeedBatch {
   readonly labels: BigInt64Array;
   /** Rows that are pictures. They come first. */
   readonly size: number;
-  /** Names of the pictures, [size]; where they are worth telling. */
-  readonly pictures?: readonly string[];
+  /** Names of the pictures, [size]. */
+  readonly pictures: readonly string[];
   /** Milliseconds that the step had to wait for it. */
   readonly waitMs: number;
 }
@@ -38,4 +40,21 @@ export interface BatchSource {
 /** The label's tensor. */
 export function labelTensor(labels: BigInt64Array): Record<string, Tensor> {
   return { [LABEL]: { type: 'int64', dims: [labels.length], data: labels } };
+}
+
+/**
+ * Before labels are fed: a kernel reads whatever lies where the class of such a label would be.
+ *
+ * @param pictures those of the first labels; the others fill the batch up
+ * @throws OrtuneError `LABEL` naming the first picture whose label is no class
+ */
+export function requireLabels(labels: BigInt64Array, pictures: readonly string[], classes: number): void {
+  for (const [row, picture] of pictures.entries()) {
+    const label = labels[row]!;
+    if (label >= 0n && label < classes) continue;
+    throw new OrtuneError(
+      'LABEL',
+      `${printable(picture)}: expected a label from 0 to ${classes - 1}, as there are ${classes} classes, received ${label}.`,
+    );
+  }
 }

@@ -4,6 +4,7 @@ import type { BadImage, Dataset } from '../data/index.ts';
 import type { ExportRecord } from '../export/index.ts';
 import type { KernelLibrary } from '../runtime/index.ts';
 import type { MappingReport } from '../weights/index.ts';
+import type { Rollback } from './pass-state.ts';
 
 /** What happens in a run, for whoever shows or records it. All counts are of pictures unless said otherwise. */
 export type TrainingEvent =
@@ -65,6 +66,8 @@ export type TrainingEvent =
     } & StepRecord)
   /** Gradients overflowed in half precision: the update that this batch was to end is left out, and the loss scale lowered. */
   | { readonly type: 'overflow'; readonly pass: number; readonly batch: number }
+  /** Something was no finite number: training goes on from an earlier state, what has been told since then being void. */
+  | ({ readonly type: 'rollback' } & Rollback)
   /** After each pass over the training split. */
   | {
       readonly type: 'pass';

@@ -13,8 +13,16 @@ import {
 import type { Tensor } from '../runtime/index.ts';
 import type { Backbone } from './backbone.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
-import { type BatchSource, type FeedBatch, type Feeds, labelTensor, type TestPart } from './batch-source.ts';
+import {
+  type BatchSource,
+  type FeedBatch,
+  type Feeds,
+  labelTensor,
+  requireLabels,
+  type TestPart,
+} from './batch-source.ts';
 import type { Emit } from './events.ts';
+import { BACKBONE_BATCH } from './memory-estimate.ts';
 import { testSizesOf } from './picture-source.ts';
 
 /** What a frozen backbone makes of a list of pictures: float32 [samples.length, width], and their labels. */
@@ -24,10 +32,9 @@ export interface FeatureTable {
   readonly mirrored?: Float32Array;
   readonly width: number;
   readonly labels: BigInt64Array;
+  /** Names of the pictures. */
+  readonly pictures: readonly string[];
 }
-
-/** Pictures that the backbone takes at a time. */
-const BACKBONE_BATCH = 16;
 
 export interface FeatureOptions extends BatchShapeOptions {
   /** Sizes that pictures are brought to, those of the backbone's input. */
@@ -57,7 +64,12 @@ export async function featureSource(
   let before = 0;
   for (const part of parts) {
     const progress = (done: number) => options.emit({ type: 'progress', task: 'features', done: before + done, total });
-    tables.set(part, await computeFeatures(backbone, dataset[part], options, progress));
+    const samples = dataset[part];
+    const pictures = samples.map((sample) => nameOf(dataset, sample));
+    // Of all at once: the head solver takes them as they are.
+    const labels = BigInt64Array.from(samples, ({ label }) => BigInt(label));
+    requireLabels(labels, pictures, dataset.classes.length);
+    tables.set(part, { ...(await computeFeatures(backbone, samples, options, progress)), labels, pictures });
     before += dataset[part].length;
   }
   const train = tables.get('train') as FeatureTable;
@@ -71,13 +83,11 @@ export async function featureSource(
         training,
       );
     },
-    async *test(part) {
+    test(part) {
       const table = tables.get(part);
       if (!table) throw new Error(`the features of the part '${part}' were not computed`);
       const ordered = passOrder(table.labels.length, { shuffle: false, seed: 0, pass: 0 });
-      for await (const { rows, ...batch } of select(table, ordered, testBatches(ordered.length, options))) {
-        yield { ...batch, pictures: Array.from(rows, (row) => nameOf(dataset, dataset[part][row]!)) };
-      }
+      return select(table, ordered, testBatches(ordered.length, options));
     },
     trainSize: pictureCount(train.labels.length, training),
     batchSize: training.batchSize,
@@ -91,8 +101,7 @@ async function computeFeatures(
   samples: readonly Sample[],
   { testTransform, testFlip, seed, constantShape, signal }: FeatureOptions,
   onProgress: (done: number) => void,
-): Promise<FeatureTable> {
-  const labels = BigInt64Array.from(samples, ({ label }) => BigInt(label));
+): Promise<Pick<FeatureTable, 'values' | 'mirrored' | 'width'>> {
   const pictures = batches(samples, {
     batchSize: BACKBONE_BATCH,
     // Both splits run through the same model: a short one has as many rows to a batch as the other.
@@ -128,14 +137,14 @@ async function computeFeatures(
     done += size;
     onProgress(done);
   }
-  return { values, width, labels, ...(testFlip && { mirrored }) };
+  return { values, width, ...(testFlip && { mirrored }) };
 }
 
 async function* select(
   table: Omit<FeatureTable, 'mirrored'> & { readonly mirrored?: Float32Array | undefined },
   order: Uint32Array,
   { batchSize, fillLabel }: Pick<BatchOptions, 'batchSize' | 'fillLabel'>,
-): AsyncGenerator<FeedBatch & { readonly rows: Uint32Array }> {
+): AsyncGenerator<FeedBatch> {
   const { width, mirrored } = table;
   for (let start = 0; start < order.length; start += batchSize) {
     const rows = order.subarray(start, start + batchSize);
@@ -154,8 +163,8 @@ async function* select(
       mirrored: mirrored && feedsOf(mirrored),
       labels,
       size: rows.length,
+      pictures: Array.from(rows, (row) => table.pictures[row]!),
       waitMs: 0,
-      rows,
     };
   }
 }

@@ -5,6 +5,7 @@ import type { DataReport } from '../check-data/index.ts';
 import { modelCard, withClassifierMetadata, withModelCard } from '../inference/index.ts';
 import { writeReport } from '../report-html/index.ts';
 import { withFinalTest } from './final-test.ts';
+import { requireFiniteValues } from './finite.ts';
 import { FINETUNE_DEFAULTS, type FinetuneOptions } from './options.ts';
 import { checkOutputFolder, replaceFolder } from './output-folder.ts';
 import { type PassesResult, runPasses } from './passes.ts';
@@ -13,7 +14,6 @@ import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { saveRecord } from './save.ts';
 import { trainedValues } from './session.ts';
 import { openStageTwo, type StageTwo } from './stage-two.ts';
-import { requireFiniteValues } from './test-pass.ts';
 
 /**
  * Stage two: trains the whole network that stage one left, head and all, or the parts of it that `train` names.

@@ -82,11 +82,11 @@ export async function trainOnFeatures({
   );
 }
 
-const passOptions = ({ state }: Training, options: Stage['options'], values: PassOptions['values']): PassOptions => ({
+const passOptions = (training: Training, options: Stage['options'], values: PassOptions['values']): PassOptions => ({
   ...options,
   values,
-  save: (folder, result) => options.save(folder, result, state),
-  keeper: options.progress.keeper((path) => state.save(path, { includeOptimizerState: true })),
+  save: (folder, result) => options.save(folder, result, training.state),
+  keeper: options.progress.keeper((path) => training.state.save(path, { includeOptimizerState: true })),
 });
 
 /** The state outlives the training, to be saved, unless that fails. */
@@ -164,5 +164,5 @@ async function testSolution(
     seconds: (performance.now() - started) / 1000,
     dataWait: 0,
   };
-  return { history: [pass], steps: [], kept: 0, values: headValues(solution), evaluation };
+  return { history: [pass], steps: [], kept: 0, values: headValues(solution), evaluation, rollbacks: [] };
 }

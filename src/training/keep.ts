@@ -5,6 +5,7 @@ import { digestOfData, digestOfFile, Progress } from '../progress/index.ts';
 import { Runtime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import type { Emit } from './events.ts';
+import type { PassSettings } from './passes.ts';
 import type { SessionDevice } from './session.ts';
 
 /** How far a run has come is kept this often, in seconds. */
@@ -20,7 +21,7 @@ export interface KeepOptions {
 /** What a run depends on. */
 export interface Kept {
   readonly command: 'pretrain' | 'finetune';
-  readonly settings: object & { readonly out: string };
+  readonly settings: object & { readonly out: string; readonly onNan: PassSettings['onNan'] };
   readonly network: ResNetOptions;
   /** File of the network that training starts from. */
   readonly graph: string;
@@ -38,7 +39,8 @@ export async function openProgress(run: Kept, { resume = false, recordEvery = EV
     throw new OrtuneError('OPTION', `record-every: expected seconds, a number from 0 up, received ${recordEvery}`);
   }
   const { command, settings, network, graph, weights, dataset, splitSeed, device, emit } = run;
-  const { out, ...options } = settings;
+  // What becomes of a run that fails changes none that does not; one that failed may go on with another choice.
+  const { out, onNan: _, ...options } = settings;
   const { version, kernels } = Runtime.load();
   const { root, split } = dataset;
   const fingerprint = {

@@ -1,4 +1,5 @@
 import { OrtuneError } from '../errors.ts';
+import { ADVICE } from './finite.ts';
 
 /** PyTorch's GradScaler has the same numbers. */
 const FIRST = 2 ** 16;
@@ -41,7 +42,7 @@ export class LossScale {
         throw new OrtuneError(
           'LOSS_SCALE',
           `expected gradients that fit in half precision, but they overflow even at a loss scale of ${this.#value}. ` +
-            'Nothing was saved; try a lower --lr, or --precision fp32.',
+            `${ADVICE}, or --precision fp32.`,
         );
       }
       this.#value *= BACKOFF;

@@ -41,6 +41,11 @@ export interface StageOptions extends Partial<PassSettings>, TestSizes, RunOptio
   readonly kernels?: 'native' | 'stock';
   /** With native kernels: convolutions by the definition, without Winograd's algorithm, which is faster and rounds a little more. */
   readonly exact?: boolean;
+  /**
+   * What the process may take on the CPU, such as `'4GiB'`, or `'none'`; the container's limit by default. Checked by an
+   * estimate, before training starts.
+   */
+  readonly memoryLimit?: string;
   readonly onBadImage?: 'stop' | 'skip';
   /** Folder that the results go to; an older result there is replaced once the new one is complete. */
   readonly out?: string;
@@ -79,6 +84,7 @@ const STAGE_DEFAULTS = {
   testMean: 'pictures',
   keep: 'last',
   metric: 'top1',
+  onNan: 'stop',
   seed: 0,
   device: 'auto',
   onBadImage: 'stop',
@@ -132,6 +138,7 @@ export function checkStageOptions(
     earlyStopping?: { readonly patience: number };
     testSize?: Side;
     testResize?: Side;
+    memoryLimit?: string | undefined;
   },
 ): void {
   checkSettings(stage, options);

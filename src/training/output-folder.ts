@@ -1,6 +1,9 @@
-import { mkdir, mkdtemp, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { isAlive } from '../alive.ts';
 import { OrtuneError } from '../errors.ts';
+import { outputError } from '../output-error.ts';
+import { makeFolder, syncFolder, syncTree } from '../write-files.ts';
 
 /** Every folder that a stage writes has this file, by which a later run knows that it may replace it. */
 export const RUN_FILE = 'run.json';
@@ -26,7 +29,7 @@ export async function checkOutputFolder(out: string, data: string): Promise<void
       `--out ${out}: expected a new folder or an earlier result (with a ${RUN_FILE}), found ${files ? 'other files' : 'a file'}; it is left as it is. Choose another --out.`,
     );
   }
-  await requireWritable(dirname(folder), out);
+  await requireWritable(dirname(folder), 'out', out);
 }
 
 /** Whether a path is that of a folder or leads into it, by links too. */
@@ -36,25 +39,30 @@ export async function liesWithin(path: string, folder: string): Promise<boolean>
 }
 
 /**
- * Checks that a file may be written without touching the user's data.
+ * Checks, before anything is computed, that a file may be written, and without touching the user's data where they are known.
  *
  * @param flag what named the file, for the message
  * @throws OrtuneError `OUTPUT`
  */
-export async function checkOutputFile(flag: string, file: string, data: string): Promise<void> {
-  if (!(await liesWithin(file, data))) return;
-  throw new OrtuneError('OUTPUT', `--${flag} ${file}: expected a file apart from the data in ${data}; choose another.`);
+export async function checkOutputFile(flag: string, file: string, data?: string): Promise<void> {
+  if (data !== undefined && (await liesWithin(file, data))) {
+    throw new OrtuneError(
+      'OUTPUT',
+      `--${flag} ${file}: expected a file apart from the data in ${data}; choose another.`,
+    );
+  }
+  await requireWritable(dirname(resolve(file)), flag, file);
 }
 
 /** Makes and removes a folder where the result will lie: permission bits say nothing of a read-only file system. */
-async function requireWritable(folder: string, out: string): Promise<void> {
+async function requireWritable(folder: string, flag: string, file: string): Promise<void> {
   const parent = await existingFolder(folder);
   try {
     await rmdir(await mkdtemp(join(parent, '.ortune-')));
   } catch (error) {
     throw new OrtuneError(
       'OUTPUT',
-      `--out ${out}: expected a place to write to, but no folder can be made in ${parent} (${(error as NodeJS.ErrnoException).code}). Choose another --out.`,
+      `--${flag} ${file}: expected a place to write to, but no folder can be made in ${parent} (${(error as NodeJS.ErrnoException).code}). Choose another --${flag}.`,
       { cause: error },
     );
   }
@@ -79,10 +87,11 @@ export async function replaceFolder(out: string, fill: (folder: string) => Promi
   const folder = resolve(out);
   const staging = sibling(folder, 'new', process.pid);
   const old = sibling(folder, 'old', process.pid);
-  await removeAbandoned(folder);
   try {
-    await mkdir(staging, { recursive: true });
+    await removeAbandoned(folder);
+    await makeFolder(staging);
     await fill(staging);
+    await syncTree(staging);
     const replaces = await rename(folder, old).then(
       () => true,
       (error: NodeJS.ErrnoException) => {
@@ -94,18 +103,12 @@ export async function replaceFolder(out: string, fill: (folder: string) => Promi
       if (replaces) await rename(old, folder);
       throw error;
     });
-    await rm(old, { recursive: true, force: true });
+    await syncFolder(dirname(folder));
+    // What is left of it goes with the next.
+    await rm(old, { recursive: true, force: true }).catch(() => {});
   } catch (error) {
-    await rm(staging, { recursive: true, force: true });
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
-    // A full disk's own message names no path.
-    throw new OrtuneError(
-      'OUTPUT',
-      `--out ${out} cannot be written: ${error.message}. Older results are as they were.`,
-      {
-        cause: error,
-      },
-    );
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    throw outputError(`--out ${out}`, error, 'Older results are as they were.');
   }
 }
 
@@ -117,21 +120,14 @@ async function removeAbandoned(folder: string): Promise<void> {
   const pattern = /^\.(.+)\.(new|old)-(\d+)$/;
   for (const entry of await readdir(dirname(folder)).catch(() => [])) {
     const [, name, part, pid] = pattern.exec(entry) ?? [];
-    if (name !== basename(folder) || isAlive(Number(pid))) continue;
+    if (name !== basename(folder) || isOthers(Number(pid))) continue;
     const path = join(dirname(folder), entry);
     if (part === 'old' && !(await stat(folder).catch(() => undefined))) await rename(path, folder);
     else await rm(path, { recursive: true, force: true });
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return pid !== process.pid;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
+const isOthers = (pid: number) => pid !== process.pid && isAlive(pid);
 
 /** The path without symbolic links, of what is not there yet as far as it is. */
 async function realPath(path: string): Promise<string> {

@@ -12,6 +12,19 @@ export interface Candidate {
   readonly evaluation: EvaluationResult | undefined;
 }
 
+/** A return to an earlier state, from one in which something was no finite number. */
+export interface Rollback {
+  /** Where that was found, each counted from 0. */
+  readonly pass: number;
+  readonly batch: number;
+  /** Of the update there. */
+  readonly learningRate: number;
+  /** What was found. */
+  readonly reason: string;
+  /** Where training went on, at a tenth of the rate: with this pass, of which so many batches, and so many steps of all passes, are done. */
+  readonly to: { readonly pass: number; readonly batches: number; readonly steps: number };
+}
+
 /** Where passes stand between two updates, as plain data: with what is trained, all that it takes to go on from there. */
 export interface PassRecord {
   readonly pass: number;
@@ -36,6 +49,8 @@ export interface PassRecord {
   readonly progress: Progress;
   /** Of the last pass that was tested. */
   readonly evaluation?: EvaluationResult;
+  /** Returns to earlier states so far: each takes the learning rate to a tenth. */
+  readonly rollbacks: readonly Rollback[];
   /** Whether no more passes are to come. */
   readonly ended: boolean;
 }

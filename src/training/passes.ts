@@ -3,7 +3,9 @@ import type { Keeper } from '../progress/index.ts';
 import { type AverageOptions, advance, NO_PROGRESS, type ScheduleOptions } from '../schedules/index.ts';
 import type { BatchSource, TestPart } from './batch-source.ts';
 import type { Emit, StepRecord } from './events.ts';
-import { PassState } from './pass-state.ts';
+import { strayError } from './finite.ts';
+import { PassState, type Rollback } from './pass-state.ts';
+import { Divergence, goBack, isNotFinite, type Start } from './rollback.ts';
 import type { Requests } from './run.ts';
 import type { Training } from './session.ts';
 import { testPass } from './test-pass.ts';
@@ -25,6 +27,11 @@ export interface PassSettings {
   readonly keep: 'last' | 'best';
   /** What passes are compared by. */
   readonly metric: 'top1' | 'meanPerClass' | 'cost';
+  /**
+   * What to do about a loss, a gradient or a parameter that is no finite number: `rollback` goes back to the last record of
+   * how far the run had come, or to its start, and on at a tenth of the rate, three times at most.
+   */
+  readonly onNan: 'stop' | 'rollback';
   /** Ends the run after so many passes in a row without a gain. */
   readonly earlyStopping?: { readonly patience: number; readonly minimumGain?: number };
 }
@@ -75,6 +82,8 @@ export interface PassesResult {
   readonly values: ReadonlyMap<string, Uint8Array>;
   /** Its test, on the part that was watched. */
   readonly evaluation: EvaluationResult | undefined;
+  /** Returns to earlier states on the way. */
+  readonly rollbacks: readonly Rollback[];
 }
 
 /**
@@ -83,17 +92,36 @@ export interface PassesResult {
  * @throws OrtuneError `COST_NOT_FINITE`, `LOSS_SCALE`; the signal's reason when it is aborted, once how far the run has come is kept
  */
 export async function runPasses(training: Training, source: BatchSource, options: PassOptions): Promise<PassesResult> {
+  const found = options.keeper?.found;
+  if (found?.record.askedRate !== undefined) options.requests.setLearningRate(found.record.askedRate);
+  let start: Start = { found, rollbacks: found?.record.rollbacks ?? [] };
+  for (;;) {
+    try {
+      return await passesFrom(start, training, source, options);
+    } catch (error) {
+      if (!(error instanceof Divergence)) throw error;
+      start = await goBack(error, start, training, options);
+    }
+  }
+}
+
+/** @throws Divergence, and as {@link runPasses} */
+async function passesFrom(
+  { found, rollbacks }: Start,
+  training: Training,
+  source: BatchSource,
+  options: PassOptions,
+): Promise<PassesResult> {
   const { passes, keep, metric, earlyStopping, values, requests, keeper, emit, signal } = options;
   const { stepper } = training;
-  const from = keeper?.found?.record;
+  const from = found?.record;
   const history = [...(from?.history ?? [])];
   const steps = [...(from?.steps ?? [])];
-  const updates = new Updates(training, source, options, from);
-  if (from?.askedRate !== undefined) requests.setLearningRate(from.askedRate);
+  const updates = new Updates(training, source, options, from, rollbacks.length);
   stepper.lossScale = from?.lossScale && [...from.lossScale];
   const rule = { ...earlyStopping, mode: metric === 'cost' ? 'min' : 'max' } as const;
   let progress = from?.progress ?? NO_PROGRESS;
-  let best = keeper?.found?.best;
+  let best = found?.best;
   let evaluation = from?.evaluation;
   let ended = from?.ended ?? false;
   let state = new PassState(from?.pass ?? 0, from);
@@ -102,8 +130,21 @@ export async function runPasses(training: Training, source: BatchSource, options
     values: await values(),
     evaluation: tested,
   });
-  const save = async (folder: string) => options.save(folder, { history, steps, ...(await present()) });
-  const write = () => {
+  const save = async (folder: string) => options.save(folder, { history, steps, rollbacks, ...(await present()) });
+  /** Whether all that training moves is known to be finite, as it is now. */
+  let sound = true;
+  /** What kernels make of a parameter that is no number may be one: the loss does not show them all. */
+  const findStray = async () => {
+    const stray = sound ? undefined : await training.findStray('all');
+    sound = stray === undefined;
+    return stray;
+  };
+  const requireSound = async () => {
+    const stray = await findStray();
+    if (stray) throw strayError(`pass ${state.pass}, after ${state.batches} batches`, stray);
+  };
+  const write = async () => {
+    await requireSound();
     const { learningRate: asked } = requests;
     const { lossScale } = stepper;
     const record = {
@@ -112,12 +153,13 @@ export async function runPasses(training: Training, source: BatchSource, options
       ...(asked !== undefined && { askedRate: asked }),
       ...(lossScale && { lossScale }),
       ...(evaluation && { evaluation }),
-      ...{ history, steps, progress, ended },
+      ...{ history, steps, progress, ended, rollbacks },
     };
-    return keeper?.write(record, best);
+    await keeper?.write(record, best);
   };
   /** @throws the signal's reason */
   const betweenUpdates = async (passEnded: boolean) => {
+    sound &&= passEnded;
     await requests.settle({ save, values });
     signal?.throwIfAborted();
     if (keeper?.due(passEnded)) await write();
@@ -127,6 +169,7 @@ export async function runPasses(training: Training, source: BatchSource, options
       const { pass } = state;
       const started = performance.now() - state.trainedMs;
       const trained = await trainPass(training, source, state, { updates, steps, betweenUpdates }, options);
+      await requireSound();
       evaluation =
         options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
       const seconds = (performance.now() - started) / 1000;
@@ -147,11 +190,20 @@ export async function runPasses(training: Training, source: BatchSource, options
     // The result's test and its files take a while.
     await write();
   } catch (error) {
+    if (isNotFinite(error)) {
+      const { pass, batches } = state;
+      const { learningRate, made } = updates;
+      throw new Divergence(
+        error,
+        { pass, batch: Math.max(0, updates.open ? batches : batches - 1), learningRate },
+        made,
+      );
+    }
     // In the middle of an update the running statistics have moved already: then the record before it has to do.
-    if (signal?.aborted && error === signal.reason && !updates.open) await write();
+    if (signal?.aborted && error === signal.reason && !updates.open && !(await findStray())) await write();
     throw error;
   }
-  return { history, steps, ...(best ?? (await present(evaluation))) };
+  return { history, steps, rollbacks, ...(best ?? (await present(evaluation))) };
 }
 
 /** A test that is told of. */

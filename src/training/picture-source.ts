@@ -13,7 +13,14 @@ import {
 } from '../data/index.ts';
 import type { Tensor } from '../runtime/index.ts';
 import { type BatchShapeOptions, testBatches, trainingBatches } from './batch-shape.ts';
-import { type BatchSource, type FeedBatch, type Feeds, labelTensor } from './batch-source.ts';
+import {
+  type BatchSource,
+  type FeedBatch,
+  type Feeds,
+  labelTensor,
+  requireLabels,
+  type TestPart,
+} from './batch-source.ts';
 
 export interface PictureSourceOptions extends BatchShapeOptions {
   /** Side of the square that is trained on, in pixels. */
@@ -29,6 +36,8 @@ export interface PictureSourceOptions extends BatchShapeOptions {
   readonly liveBatchNorm: boolean;
   /** Folder for decoded pictures that memory has no room for. */
   readonly cacheFolder?: string | undefined;
+  /** Bytes of decoded pictures that memory has room for; by default as {@link DecodedCache}. */
+  readonly cacheBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -41,18 +50,19 @@ export function mixes(augment: boolean | AugmentationOptions): boolean {
 
 /** Batches of pictures, decoded once: later passes only crop. Disposing of it forgets them. */
 export function pictureSource(dataset: Dataset, options: PictureSourceOptions): BatchSource & AsyncDisposable {
-  const { train, classes } = dataset;
+  const { train } = dataset;
   const { imageSize, testTransform, testFlip, seed, shuffle, liveBatchNorm, signal } = options;
   const augment = typeof options.augment === 'boolean' ? options.augment : checkAugmentation(options.augment);
   // Live BatchNorm has no variance of a single picture where the map is down to one place.
   const training = trainingBatches(train.length, options, liveBatchNorm ? 2 : 1);
-  const cache = new DecodedCache({ folder: options.cacheFolder });
+  const { cacheFolder: folder, cacheBytes: memoryBytes } = options;
+  const cache = new DecodedCache({ folder, ...(memoryBytes !== undefined && { memoryBytes }) });
   const common = { seed, cache, ...(signal && { signal }) };
-  const soft = mixes(augment) ? classes.length : undefined;
+  const soft = mixes(augment);
   return {
     async *train(pass, first) {
       const pictures = { ...common, ...training, imageSize, pass, augment, shuffle, first };
-      for await (const batch of batches(train, pictures)) yield feedBatch(batch, { side: imageSize, soft });
+      for await (const batch of batches(train, pictures)) yield feedBatch(dataset, 'train', batch, imageSize, soft);
     },
     async *test(part) {
       const samples = dataset[part];
@@ -66,9 +76,8 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
         shuffle: false,
       };
       for await (const batch of batches(samples, pictures)) {
-        const names = Array.from(batch.indices, (index) => nameOf(dataset, samples[index]!));
-        const fed = feedBatch(batch, { side: testTransform.imageSize, soft: undefined });
-        yield { ...fed, pictures: names, mirrored: testFlip ? mirrored(fed.feeds) : undefined };
+        const fed = feedBatch(dataset, part, batch, testTransform.imageSize, false);
+        yield { ...fed, mirrored: testFlip ? mirrored(fed.feeds) : undefined };
       }
     },
     trainSize: pictureCount(train.length, training),
@@ -79,14 +88,20 @@ export function pictureSource(dataset: Dataset, options: PictureSourceOptions): 
 }
 
 function feedBatch(
-  { images, labels, size, mix, waitMs }: Batch,
-  { side, soft }: { side: number; soft: number | undefined },
+  dataset: Dataset,
+  part: 'train' | TestPart,
+  { images, labels, indices, size, mix, waitMs }: Batch,
+  side: number,
+  soft: boolean,
 ): FeedBatch {
+  const classes = dataset.classes.length;
+  const pictures = Array.from(indices, (index) => nameOf(dataset, dataset[part][index]!));
+  requireLabels(labels, pictures, classes);
   const feeds: Feeds = {
     [IMAGE]: { type: 'uint8', dims: [labels.length, side, side, 3], data: images },
-    ...(soft === undefined ? labelTensor(labels) : softLabelTensor(labels, soft, mix)),
+    ...(soft ? softLabelTensor(labels, classes, mix) : labelTensor(labels)),
   };
-  return { feeds, labels, size, waitMs };
+  return { feeds, labels, size, pictures, waitMs };
 }
 
 function softLabelTensor(labels: BigInt64Array, classes: number, mix: Mix | undefined): Record<string, Tensor> {

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { decodeModel, type Model, networkOf, type ResNetOptions } from '../../onnx/index.ts';
+import { type Model, networkOf, type ResNetOptions } from '../../onnx/index.ts';
 import { badImagesOf, type DataReport } from '../check-data/index.ts';
 import { badImagesError, checkImages, type Dataset, openDataset, withoutBadImages } from '../data/index.ts';
 import { OrtuneError } from '../errors.ts';
+import { readModelFile } from '../inference/index.ts';
+import { isSystemError } from '../output-error.ts';
 import type { Emit } from './events.ts';
 
 /** A network read from a file, with what it was built from. */
@@ -11,15 +12,15 @@ export interface NetworkFile {
   readonly network: ResNetOptions;
 }
 
-/** Reads a network that `build-graph` or stage one wrote. @throws OrtuneError `GRAPH_NOT_FOUND`, `ONNX_INVALID` */
+/** Reads a network that `build-graph` or stage one wrote. @throws OrtuneError `GRAPH_NOT_FOUND`, `MODEL_INVALID`, `ONNX_INVALID` */
 export async function readNetwork(file: string, remedy: string): Promise<NetworkFile> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+  const { model } = await readModelFile(file).catch((error: unknown) => {
+    if (!isSystemError(error)) throw error;
     throw new OrtuneError(
       'GRAPH_NOT_FOUND',
       `expected a network at ${file}, but it cannot be read (${error.code}). ${remedy}`,
     );
   });
-  const model = decodeModel(bytes);
   const network = networkOf(model);
   if (!network) {
     throw new OrtuneError(

@@ -19,8 +19,10 @@ import { writeReport } from '../report-html/index.ts';
 import type { CheckpointState } from '../runtime/index.ts';
 import { loadWeights, openWeights, writePaddleFolder } from '../weights/index.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
+import { requireMemory } from './check-memory.ts';
 import { chooseDevice } from './device.ts';
 import type { Emit } from './events.ts';
+import { requireFiniteValues } from './finite.ts';
 import { type Stage, trainOnFeatures, trainOnPictures } from './head-training.ts';
 import { openProgress } from './keep.ts';
 import { chooseKernels, STOCK_KERNELS } from './kernels.ts';
@@ -32,7 +34,7 @@ import { checkPictures, openData, readNetwork, requireWatched } from './prepare.
 import { type Run, type RunContext, type RunOptions, startRun } from './run.ts';
 import { saveRecord } from './save.ts';
 import { needsConstantShape, sessionDevice } from './session.ts';
-import { requireFiniteValues } from './test-pass.ts';
+import { headMemory, picturesOf } from './stage-memory.ts';
 import { testTransformOf } from './test-size.ts';
 
 /** What a stage leaves. */
@@ -54,7 +56,7 @@ export interface StageResult {
  *
  * The folder `out` then holds `graph.onnx` with the trained values, `checkpoint`, `labels.json` and `run.json`.
  *
- * @throws OrtuneError for anything wrong with options, data or weights, before training starts
+ * @throws OrtuneError for anything wrong with options, data or weights, and for too little memory, before training starts
  */
 export function pretrain({ onEvent, signal, ...options }: PretrainOptions): Run<StageResult> {
   return startRun({ onEvent, signal }, (context) => trainHead(options, context));
@@ -62,13 +64,13 @@ export function pretrain({ onEvent, signal, ...options }: PretrainOptions): Run<
 
 /** Stage one as part of a run. */
 export async function trainHead(
-  { resume = false, recordEvery, ...options }: Omit<PretrainOptions, keyof RunOptions>,
+  { resume = false, recordEvery, memoryLimit, ...options }: Omit<PretrainOptions, keyof RunOptions>,
   context: RunContext,
 ): Promise<StageResult> {
   const started = new Date();
   const { emit, signal } = context;
   const settings = { ...PRETRAIN_DEFAULTS, ...options };
-  checkStageOptions('pretrain', settings);
+  checkStageOptions('pretrain', { ...settings, memoryLimit });
   await checkOutputFolder(settings.out, settings.data);
   const { model: initial, network } = await readNetwork(settings.graph, 'Build one with npx ortune build-graph.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
@@ -78,8 +80,10 @@ export async function trainHead(
   checkAgainstFeatures(settings, liveBatchNorm);
   const testTransform = testTransformOf(network.imageSize, settings);
   const found = await openData({ ...settings, emit, signal, expectedClasses: network.classes });
-  const pretrained = await withPretrainedWeights(initial, settings, emit);
   requireWatched(found, settings.watch);
+  const size = { network, chosen: kernels, device: chosen.device, pictures: picturesOf(found) };
+  const cacheBytes = await requireMemory(headMemory(settings, { ...size, memoryLimit, by: 'flags', emit }));
+  const pretrained = await withPretrainedWeights(initial, settings, emit);
   const dataset = await checkPictures(found, { ...settings, ...context });
   const model = withClassifierMetadata(pretrained, { classes: dataset.classes, transform: testTransform });
 
@@ -140,6 +144,7 @@ export async function trainHead(
       constantShape: needsConstantShape(device),
       liveBatchNorm,
       cacheFolder: await parentOf(settings.out),
+      cacheBytes,
       classes: dataset.classes,
       accumulate: 1,
       ...context,

@@ -7,7 +7,8 @@ export interface TrainingControl {
   /** Ends training after the update in progress. What was trained until then is tested and saved, as at any other end. */
   stop(): void;
   /**
-   * Goes on with another learning rate, at the schedule's peak.
+   * Goes on with another learning rate, at the schedule's peak; a tenth of it for each return to an earlier state
+   * (`onNan`).
    *
    * @throws OrtuneError `OPTION` for what is no number above 0
    */

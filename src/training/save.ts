@@ -1,12 +1,14 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from '../data/index.ts';
+import { digestsOf } from '../download/checksum.ts';
 import { type EvaluationResult, historyCsv } from '../metrics/index.ts';
 import { Runtime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import type { StepRecord } from './events.ts';
 import { gitState } from './git-state.ts';
 import { RUN_FILE } from './output-folder.ts';
+import type { Rollback } from './pass-state.ts';
 import type { PassResult } from './passes.ts';
 
 export const LABELS_FILE = 'labels.json';
@@ -23,6 +25,8 @@ export interface RunRecord {
   readonly splitSeed: number;
   readonly history: readonly PassResult[];
   readonly steps: readonly StepRecord[];
+  /** Returns to earlier states on the way. */
+  readonly rollbacks: readonly Rollback[];
   /** Number of the pass that the result is. */
   readonly kept: number;
   /** Its test. */
@@ -31,11 +35,13 @@ export interface RunRecord {
 }
 
 /**
- * Writes `labels.json` (class names in the order of the output), `run.json` (options, versions, results), `history.csv` (a
- * row for each pass), `steps.csv` (a row for each training step) and, where there was a test, `metrics.json`.
+ * Writes `labels.json` (class names in the order of the output), `run.json` (options, versions, results, and checksums of
+ * what is in the folder already: the models), `history.csv` (a row for each pass), `steps.csv` (a row for each training
+ * step) and, where there was a test, `metrics.json`.
  */
 export async function saveRecord(folder: string, record: RunRecord): Promise<void> {
   const { command, options, device, network, kept, dataset, splitSeed, started, history, steps, evaluation } = record;
+  const { rollbacks } = record;
   const versions = { ortune: VERSION, node: process.versions.node, onnxruntime: Runtime.load().version };
   const { kind, root, split, classes, train, valid, test } = dataset;
   const data = {
@@ -48,6 +54,12 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
     valid: valid.length,
     test: test.length,
   };
+  const files: Record<string, { bytes: number; sha256: string }> = {};
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const { bytes, sha256 } = await digestsOf(join(folder, entry.name));
+    files[entry.name] = { bytes, sha256 };
+  }
   const git = await gitState('.');
   const seconds = (Date.now() - started.getTime()) / 1000;
   const run = {
@@ -61,7 +73,9 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
     started: started.toISOString(),
     seconds,
     kept,
+    ...(rollbacks.length > 0 && { rollbacks }),
     history,
+    files,
   };
   const json = (name: string, value: unknown) =>
     writeFile(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);

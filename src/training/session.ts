@@ -6,21 +6,34 @@ import {
   bytesOf,
   type Kernels,
   type Model,
+  movedStatistics,
   type Optimizer,
   type TrainingPlan,
 } from '../../onnx/index.ts';
 import { CheckpointState, type CudaOptions, TrainingSession } from '../runtime/index.ts';
 import type { Device } from './device.ts';
 import type { Emit } from './events.ts';
+import { type Stray, strayIn } from './finite.ts';
 import { type ChosenKernels, usesNative } from './kernels.ts';
 import { graphStepper, libraryStepper, type Stepper } from './stepper.ts';
 
 /** A model in training: its session and the state that the session moves. */
 export interface Training extends AsyncDisposable {
+  /** As `state` and `stepper`, another one after `restart`. */
   readonly session: TrainingSession;
   readonly state: CheckpointState;
   readonly stepper: Stepper;
+  /**
+   * Looks for what is no finite number in all that training moves, or, which takes no time worth telling, in the parameter
+   * that gradients come to last: what goes wrong in backpropagation is there at the next update.
+   */
+  findStray(of: 'all' | 'last'): Promise<Stray | undefined>;
+  /** Goes on from the state in a checkpoint's file, or from the model's own values. */
+  restart(checkpoint: string | undefined): Promise<void>;
 }
+
+/** Elements of a parameter that is looked at after each update. */
+const QUICK_TO_READ = 2 ** 16;
 
 export interface SessionDevice {
   readonly device: 'cpu' | 'cuda';
@@ -67,13 +80,44 @@ export async function openTraining(
   { evaluated = model, checkpoint }: { evaluated?: Model; checkpoint?: string | undefined } = {},
 ): Promise<Training> {
   const { kernels = 'stock', layers = 'stock', exact = false } = device;
-  const artifacts = buildArtifacts(model, { ...plan, kernels, layers, exact }, evaluated);
-  const opened = await openSession(artifacts, device, checkpoint);
+  const open = async (from: string | undefined) => {
+    const artifacts = buildArtifacts(model, { ...plan, kernels, layers, exact }, evaluated);
+    const opened = await openSession(artifacts, device, from);
+    const stepper = artifacts.optimizerModel ? libraryStepper(opened.session) : graphStepper(opened.session);
+    return { ...opened, stepper };
+  };
+  let opened = await open(checkpoint);
+  const names = movedBy(model, plan);
   return {
-    ...opened,
-    stepper: artifacts.optimizerModel ? libraryStepper(opened.session) : graphStepper(opened.session),
+    get session() {
+      return opened.session;
+    },
+    get state() {
+      return opened.state;
+    },
+    get stepper() {
+      return opened.stepper;
+    },
+    findStray: (of) => strayIn(opened.state, of === 'all' ? names.all : names.last),
+    async restart(from) {
+      // First, as two are too much for the memory.
+      await opened[Symbol.asyncDispose]();
+      opened = await open(from);
+    },
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
+
+/** Names of all that a plan's training moves, and of the parameter whose gradient comes last of those that are quick to read. */
+function movedBy({ graph }: Model, plan: TrainingPlan<Optimizer>): Record<'all' | 'last', readonly string[]> {
+  const trained = [...graph.initializers.values()].filter(({ name }) => plan.trainable.has(name));
+  const last = trained.find(({ dims }) => dims.reduce((size, length) => size * length, 1) <= QUICK_TO_READ);
+  const averages = hasAverages(plan) ? trained.map(({ name }) => averageOf(name)) : [];
+  const all = [...trained.map(({ name }) => name), ...averages, ...movedStatistics(graph, plan)];
+  return { all, last: last ? [last.name] : [] };
+}
+
+const hasAverages = ({ optimizer }: TrainingPlan<Optimizer>) => 'averages' in optimizer && optimizer.averages === true;
 
 /** A session and its state, which go together. */
 export type OpenSession = Pick<Training, 'session' | 'state' | typeof Symbol.asyncDispose>;
@@ -111,13 +155,13 @@ export async function openSession(
 /** Present values, as bytes, of what a plan trains (their running averages, where it has some) and of the statistics it moves. */
 export async function trainedValues(
   state: CheckpointState,
-  { trainable, optimizer }: TrainingPlan<Optimizer>,
+  plan: TrainingPlan<Optimizer>,
   moved: Iterable<string>,
 ): Promise<Map<string, Uint8Array>> {
-  const averages = 'averages' in optimizer && optimizer.averages;
+  const averages = hasAverages(plan);
   const values = new Map<string, Uint8Array>();
   const read = async (name: string, from: string) => values.set(name, bytesOf((await state.getParameter(from)).data));
-  for (const name of trainable) await read(name, averages ? averageOf(name) : name);
+  for (const name of plan.trainable) await read(name, averages ? averageOf(name) : name);
   for (const name of moved) await read(name, name);
   return values;
 }

@@ -13,6 +13,7 @@ import { OrtuneError } from '../errors.ts';
 import { parseClassNames } from '../inference/index.ts';
 import type { Progress } from '../progress/index.ts';
 import type { BatchSource } from './batch-source.ts';
+import { requireMemory } from './check-memory.ts';
 import { chooseDevice } from './device.ts';
 import { type KeepOptions, openProgress } from './keep.ts';
 import { checkPrecision, chooseKernels } from './kernels.ts';
@@ -24,9 +25,10 @@ import { checkPictures, openData, readNetwork, requireWatched } from './prepare.
 import type { RunContext, RunOptions } from './run.ts';
 import { LABELS_FILE } from './save.ts';
 import { needsConstantShape, openTraining, type SessionDevice, sessionDevice, type Training } from './session.ts';
+import { picturesOf, wholeMemory } from './stage-memory.ts';
 import { testTransformOf } from './test-size.ts';
 
-const settingsOf = (given: OwnOptions) => ({ ...FINETUNE_DEFAULTS, ...given });
+const settingsOf = (given: Omit<OwnOptions, 'memoryLimit'>) => ({ ...FINETUNE_DEFAULTS, ...given });
 
 /** Stage two, ready to go. */
 export interface StageTwo extends AsyncDisposable {
@@ -57,12 +59,12 @@ export interface StageTwo extends AsyncDisposable {
 type OwnOptions = Omit<FinetuneOptions, keyof RunOptions | keyof KeepOptions>;
 
 export async function openStageTwo(
-  options: OwnOptions,
+  { memoryLimit, ...options }: OwnOptions,
   { emit, signal, dataReport }: Pick<RunContext, 'emit' | 'signal' | 'dataReport'>,
   keep?: KeepOptions,
 ): Promise<StageTwo> {
   const settings = settingsOf(options);
-  checkStageOptions('finetune', settings);
+  checkStageOptions('finetune', { ...settings, memoryLimit });
   const graph = join(settings.from, 'graph.onnx');
   const { model, network } = await readNetwork(graph, 'Run npx ortune pretrain first, or name its folder with --from.');
   const chosen = await chooseDevice(settings.device, settings.cuda);
@@ -87,6 +89,8 @@ export async function openStageTwo(
   };
   // For its errors: reading the pictures takes a while.
   planFor(found);
+  const size = { network, chosen: kernels, device: chosen.device, pictures: picturesOf(found) };
+  const cacheBytes = await requireMemory(wholeMemory(settings, { ...size, memoryLimit, by: 'flags', emit }));
   const dataset = await checkPictures(found, { ...settings, emit, signal, dataReport });
   const plan = planFor(dataset);
   const evaluated = atImageSize(model, testTransform.imageSize);
@@ -109,6 +113,7 @@ export async function openStageTwo(
     constantShape: needsConstantShape(device),
     liveBatchNorm: moved.size > 0,
     cacheFolder,
+    cacheBytes,
     signal,
   });
   return {

@@ -1,9 +1,9 @@
 import { LOGITS, LOSS } from '../../onnx/index.ts';
-import { OrtuneError } from '../errors.ts';
 import { Evaluation, type EvaluationResult } from '../metrics/index.ts';
 import type { Tensors } from '../runtime/index.ts';
 import type { BatchSource, FeedBatch, TestPart } from './batch-source.ts';
 import type { Emit } from './events.ts';
+import { requireFinite } from './finite.ts';
 import { countCorrect } from './metrics.ts';
 import type { Training } from './session.ts';
 
@@ -42,11 +42,11 @@ export async function testPass(
   let done = 0;
   for await (const batch of source.test(part)) {
     signal?.throwIfAborted();
-    const { feeds, mirrored, labels, size } = batch;
+    const { feeds, mirrored, labels, size, pictures } = batch;
     const outputs = await session.evalStep({ ...feeds });
     const loss = outputs[LOSS]?.data[0] as number;
     // The last step of a pass may have spoilt the parameters: no training step is left to show it.
-    requireFinite(loss, `test after pass ${pass}`);
+    requireFinite(loss, `test after pass ${pass}`, pictures);
     sums.cost += loss;
     sums.accuracy += countCorrect(outputs[LOGITS]?.data as Float32Array, labels) / size;
     sums.batches++;
@@ -65,7 +65,7 @@ function scores({ labels, size, pictures }: FeedBatch, outputs: Tensors, mirrore
   const logits = outputs[LOGITS]?.data as Float32Array;
   const classes = logits.length / labels.length;
   const rows = logits.subarray(0, size * classes);
-  const common = { labels: labels.subarray(0, size), ...(pictures && { pictures }) };
+  const common = { labels: labels.subarray(0, size), pictures };
   if (!mirrored) return { ...common, scores: rows, kind: 'logits' } as const;
   const [one, other] = [softmax(rows, classes), softmax(mirrored[LOGITS]?.data as Float32Array, classes)];
   return { ...common, scores: one.map((value, index) => (value + other[index]!) / 2), kind: 'probabilities' } as const;
@@ -82,20 +82,3 @@ function softmax(logits: Float32Array, classes: number): Float32Array {
   }
   return probabilities;
 }
-
-/** The last step of a run may have spoilt its parameters without a test to show it. @throws OrtuneError `COST_NOT_FINITE` */
-export function requireFiniteValues(values: ReadonlyMap<string, Uint8Array>): void {
-  for (const [name, bytes] of values) {
-    const numbers = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    const stray = numbers.find((value) => !Number.isFinite(value));
-    if (stray !== undefined)
-      throw notFinite(`after the last step: expected finite parameters, received ${stray} in ${name}`);
-  }
-}
-
-/** @throws OrtuneError `COST_NOT_FINITE` */
-export function requireFinite(cost: number, where: string): void {
-  if (!Number.isFinite(cost)) throw notFinite(`${where}: expected a finite cost, received ${cost}`);
-}
-
-const notFinite = (what: string) => new OrtuneError('COST_NOT_FINITE', `${what}. Nothing was saved; try a lower --lr.`);

@@ -75,6 +75,7 @@ describe('a run', () => {
       seed: 0,
       device: 'cpu',
       onBadImage: 'stop',
+      onNan: 'stop',
       graph: 'models/graph.onnx',
       allowMissing: [],
       savePaddle: true,

@@ -269,11 +269,12 @@ describe('what is refused', () => {
 
   test('a second process at the same file, while the first lives', async () => {
     await using server = await serve((request, response) => sendRanges(request, response, { body }));
-    await writeFile(`${target()}.part.lock`, String(process.ppid));
+    const lockOf = (pid: number) => JSON.stringify({ pid, since: 'now', id: 'a' });
+    await writeFile(`${target()}.part.lock`, lockOf(process.ppid));
     await expect(get(server.url)).rejects.toMatchObject({ code: 'DOWNLOAD_BUSY' });
     expect(server.requests).toHaveLength(0);
     // No process has this number on Linux: the one that wrote it is gone.
-    await writeFile(`${target()}.part.lock`, String(2 ** 30));
+    await writeFile(`${target()}.part.lock`, lockOf(2 ** 30));
     await get(server.url, md5);
     expect(await readdir(folder)).toEqual(['file.bin']);
   });

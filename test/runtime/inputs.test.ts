@@ -106,6 +106,33 @@ test.each<[string, Tensors, string, string]>([
   expect(await failure(() => session.evalStep(feeds))).toMatchObject({ code, message: evaluation });
 });
 
+test.each([
+  ['trainStep', 5n, "the train step input 'label': expected labels from 0 to 4, received 5 in row 2"],
+  ['trainStep', -1n, "the train step input 'label': expected labels from 0 to 4, received -1 in row 2"],
+  ['evalStep', 5n, "the eval step input 'label': expected labels from -1 to 4, received 5 in row 2"],
+  ['evalStep', -2n, "the eval step input 'label': expected labels from -1 to 4, received -2 in row 2"],
+] as const)('%s refuses the label %s, which is no class', async (step, value, message) => {
+  const wrong = { ...label, data: label.data.slice() };
+  wrong.data[2] = value;
+  const { session } = await openSession();
+  expect(await failure(() => session[step]({ image, label: wrong }))).toMatchObject({ code: 'LABEL', message });
+  const { checkpoint, ...models } = artifactFiles();
+  await using checkpointState = await CheckpointState.load(checkpoint);
+  await using fromFiles = await TrainingSession.create({ checkpointState, ...models });
+  expect(await failure(() => fromFiles[step]({ image, label: wrong }))).toMatchObject({ code: 'LABEL', message });
+});
+
+test('a row of label -1 counts for nothing in evaluation', async () => {
+  const { session } = await openSession();
+  const data = BigInt64Array.of(...label.data.slice(0, 3), -1n);
+  const filled = await session.evalStep({ image, label: { ...label, data } });
+  const rows = (count: number) => ({
+    image: { ...image, dims: [count, 32, 32, 3], data: image.data.slice(0, count * 32 * 32 * 3) },
+    label: { ...label, dims: [count], data: label.data.slice(0, count) },
+  });
+  expect(filled['loss']?.data[0]).toBeCloseTo(Number((await session.evalStep(rows(3)))['loss']?.data[0]), 5);
+});
+
 test('a refused step leaves the session as it was', async () => {
   const { session } = await openSession();
   await failure(() => session.trainStep({ image }));

@@ -131,6 +131,7 @@ describe('a pass over batches of one shape', () => {
       [LOGITS]: { type: 'float32', dims: [labels, 3], data: new Float32Array(labels * 3) } as const,
     });
     const training = {
+      findStray: async () => undefined,
       session: { evalStep: async ({ label }: FeedBatch['feeds']) => outputs(label?.data.length ?? 0) },
       stepper: {
         setLearningRate: async () => {},

@@ -192,7 +192,7 @@ describe('what was kept of a run', () => {
     });
     // A lock of a process that is gone is none.
     await mkdir(folder());
-    await writeFile(join(folder(), 'lock'), JSON.stringify({ pid: 2 ** 22 + 1, since: 'long ago' }));
+    await writeFile(join(folder(), 'lock'), JSON.stringify({ pid: 2 ** 22 + 1, since: 'long ago', id: 'a' }));
     await finetune({ ...stageTwo(out()), passes: 1 });
   });
 });

@@ -68,6 +68,10 @@ export function training({ run, steps }: Result): Section {
     drawn
       ? html`<div class="charts">${charts}<p class="kept">${keptText(run)}</p></div>`
       : html`<p class="kept">${keptText(run)}</p>`,
+    run.rollbacks?.map(
+      ({ reason, to }) =>
+        html`<p class="warning">Training went back to pass ${to.pass + 1}, after ${count(to.batches, 'batch', 'batches')} of it, and on at a tenth of the rate. ${reason}</p>`,
+    ),
     drawn ? details('Every pass as a table', passTable(history)) : passTable(history),
   ]);
 }
