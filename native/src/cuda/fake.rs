@@ -8,11 +8,14 @@ use super::{Cuda, HOST_TO_DEVICE};
 
 pub const TOTAL: usize = 1 << 20;
 
+/// Its device and memory.
+type Block = (c_int, Box<[u8]>);
+
 // A test has its thread to itself.
 thread_local! {
     static CURRENT: Cell<c_int> = const { Cell::new(0) };
-    /// Blocks by address, with the device that each was allocated on.
-    static BLOCKS: RefCell<HashMap<usize, (c_int, Box<[u8]>)>> = RefCell::default();
+    /// By address.
+    static BLOCKS: RefCell<HashMap<usize, Block>> = RefCell::default();
     static SYNCHRONIZED: Cell<bool> = const { Cell::new(true) };
 }
 

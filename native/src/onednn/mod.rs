@@ -96,6 +96,13 @@ impl OneDnn {
         INSTRUCTION_SETS.iter().find(|(bits, _)| isa & bits == *bits).map_or("none", |(_, name)| name)
     }
 
+    /// Whether these are AVX-512 or more.
+    pub fn uses_avx512(&self) -> bool {
+        // SAFETY: as above.
+        let isa = unsafe { (self.api.effective_isa)() };
+        isa & AVX512 == AVX512
+    }
+
     /// The threads of the calling thread's session.
     pub fn team(&'static self) -> Team {
         Team::new(&self.team, THREADS.get())
@@ -114,8 +121,15 @@ thread_local! {
 }
 
 /// `dnnl_cpu_isa_t`, the best first.
-const INSTRUCTION_SETS: [(i32, &str); 6] =
-    [(0xfef, "AMX"), (0xe7, "AVX-512 with bfloat16"), (0x27, "AVX-512"), (0x7, "AVX2"), (0x3, "AVX"), (0x1, "SSE4.1")];
+const INSTRUCTION_SETS: [(i32, &str); 6] = [
+    (0xfef, "AMX"),
+    (0xe7, "AVX-512 with bfloat16"),
+    (AVX512, "AVX-512"),
+    (0x7, "AVX2"),
+    (0x3, "AVX"),
+    (0x1, "SSE4.1"),
+];
+const AVX512: i32 = 0x27;
 
 fn check(doing: &str, status: api::Status) -> Result<()> {
     let (code, reason) = match status {

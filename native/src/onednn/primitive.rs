@@ -231,10 +231,15 @@ impl Primitive {
         Ok((Self::new(&plan, &roles)?, weights))
     }
 
-    /// `DestinationGradient`, `Weights`, `SourceGradient`; and the weights' layout.
-    pub fn input_gradient(onednn: &'static OneDnn, number: Number, shapes: &Convolution) -> Result<(Self, Desc)> {
-        let Pieces { input, output, any, geometry: [strides, dilates, before, after] } =
+    /// `DestinationGradient`, `Weights`, `SourceGradient`, which may be of another kind; and the weights' layout.
+    pub fn input_gradient(
+        onednn: &'static OneDnn,
+        [number, result]: [Number; 2],
+        shapes: &Convolution,
+    ) -> Result<(Self, Desc)> {
+        let Pieces { output, any, geometry: [strides, dilates, before, after], .. } =
             Pieces::new(onednn, number, shapes)?;
+        let input = Desc::map(onednn, result, shapes.input)?;
         let hint = Plan::forward(onednn, number, shapes, false)?;
         // SAFETY: valid descriptions, and the plan of the forward convolution; null attributes are none.
         let plan = Plan::new(onednn, "plan a convolution's gradient", |api, out| unsafe {

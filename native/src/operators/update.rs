@@ -71,6 +71,7 @@ pub fn average(average: &mut [f32], parameter: &[f32], share: f32) {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // Of numbers that are exact.
 mod tests {
     use super::{Adam, Sgd, average};
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::element::Element;
+use super::vector::Width;
 use crate::error::Result;
 use crate::onednn::Team;
 use crate::operators::context::Column;
@@ -26,8 +27,8 @@ pub fn tiled(values: &[f32]) -> Vec<f32> {
     values.repeat(rows_of_tile(values.len()))
 }
 
-/// Compiles a loop twice, for any processor and for wide vectors. The operations are the same, and so are the results. What a
-/// loop may leave out it reads before: there are no vectors of bfloat16 that are read in part.
+/// Compiles a loop for any processor and for wide vectors. The operations are the same, and so are the results. What a loop may
+/// leave out it reads before: there are no vectors of bfloat16 that are read in part.
 macro_rules! vectorised {
     ($(#[$doc:meta])* fn $name:ident<$($element:ident),+>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
@@ -35,14 +36,20 @@ macro_rules! vectorised {
             #[inline(always)]
             fn plain<$($element: Element),+>($($argument: $type),*) $body
             #[target_feature(enable = "avx2")]
-            fn wide<$($element: Element),+>($($argument: $type),*) {
+            fn eight<$($element: Element),+>($($argument: $type),*) {
                 plain::<$($element),+>($($argument),*);
             }
-            if is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has been asked.
-                unsafe { wide::<$($element),+>($($argument),*) }
-            } else {
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn sixteen<$($element: Element),+>($($argument: $type),*) {
                 plain::<$($element),+>($($argument),*);
+            }
+            // SAFETY: the processor has been asked.
+            unsafe {
+                match Width::widest() {
+                    Width::Sixteen => sixteen::<$($element),+>($($argument),*),
+                    Width::Eight => eight::<$($element),+>($($argument),*),
+                    Width::Any => plain::<$($element),+>($($argument),*),
+                }
             }
         }
     };
@@ -140,16 +147,17 @@ vectorised! {
         for row in rows.chunks_mut(factor.len()) {
             for ((value, factor), offset) in row.iter_mut().zip(factor).zip(offset) {
                 let scaled = factor * value.wide() + offset;
-                *value = E::nearest(if scaled > 0.0 { scaled } else { 0.0 });
+                *value = E::nearest(if scaled <= 0.0 { 0.0 } else { scaled });
             }
         }
     }
 }
 
 vectorised! {
+    /// What is no number stays none, so that it is seen.
     fn relu<E>(values: &mut [E]) {
         for value in values {
-            *value = if value.wide() > 0.0 { *value } else { E::nearest(0.0) };
+            *value = if value.wide() <= 0.0 { E::nearest(0.0) } else { *value };
         }
     }
 }

@@ -43,11 +43,11 @@ impl Direct {
 
 impl Way {
     fn new<E: Element>(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+        if !exact && applies(onednn.team(), shapes) {
+            return Ok(Self::Winograd);
+        }
         if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new::<E>(onednn, E::NUMBER, shapes))? {
             return Ok(Self::Direct(direct));
-        }
-        if !exact && applies(shapes) {
-            return Ok(Self::Winograd);
         }
         Direct::new::<E>(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)
     }

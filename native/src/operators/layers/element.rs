@@ -1,12 +1,6 @@
 //! What a map's numbers are: float32, or bfloat16, the upper half of one. All arithmetic is in float32.
 
-use std::arch::x86_64::{
-    __m256, _CMP_UNORD_Q, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
-    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu16_epi32,
-    _mm256_loadu_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
-    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
-};
-
+use super::vector::Vector;
 use crate::onednn::Number;
 use crate::operators::{BFLOAT16, FLOAT, Slot};
 
@@ -24,23 +18,23 @@ pub trait Element: Copy + Send + Sync + 'static {
     /// Has `work` make float32 sums, from zeros on, of which `target` gets the nearest.
     fn summed(target: &mut [Self], work: impl FnOnce(&mut [f32]));
 
-    /// Eight of them.
+    /// A vector of them.
     ///
     /// # Safety
-    /// The processor must have AVX2, and eight numbers lie there.
-    unsafe fn load(from: *const Self) -> __m256;
+    /// The processor must have the vector's instructions, and so many numbers lie there.
+    unsafe fn load<V: Vector>(from: *const Self) -> V;
 
-    /// The nearest to each of eight.
+    /// The nearest to each of a vector.
     ///
     /// # Safety
-    /// The processor must have AVX2, and eight numbers have room there.
-    unsafe fn store(to: *mut Self, values: __m256);
+    /// The processor must have the vector's instructions, and so many numbers have room there.
+    unsafe fn store<V: Vector>(to: *mut Self, values: V);
 
     /// The values that would be stored.
     ///
     /// # Safety
-    /// The processor must have AVX2.
-    unsafe fn rounded(values: __m256) -> __m256;
+    /// The processor must have the vector's instructions.
+    unsafe fn rounded<V: Vector>(values: V) -> V;
 }
 
 impl Element for f32 {
@@ -63,23 +57,20 @@ impl Element for f32 {
         work(target);
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load(from: *const Self) -> __m256 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
         // SAFETY: as promised by the caller.
-        unsafe { _mm256_loadu_ps(from) }
+        unsafe { V::load(from) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn store(to: *mut Self, values: __m256) {
+    #[inline(always)]
+    unsafe fn store<V: Vector>(to: *mut Self, values: V) {
         // SAFETY: as promised by the caller.
-        unsafe { _mm256_storeu_ps(to, values) }
+        unsafe { values.store(to) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn rounded(values: __m256) -> __m256 {
+    #[inline(always)]
+    unsafe fn rounded<V: Vector>(values: V) -> V {
         values
     }
 }
@@ -90,22 +81,9 @@ impl Element for f32 {
 pub struct Bf16(pub u16);
 
 /// Below half of the last place: with the last bit added, ties go to even.
-const BELOW_HALF: i32 = 0x7fff;
+pub const BELOW_HALF: i32 = 0x7fff;
 /// Keeps what is no number from becoming infinite where its upper half is all zeros.
-const QUIET: i32 = 0x40;
-
-/// Bits of the nearest bfloat16 numbers, each in the lower half of 32.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn nearest_bits(values: __m256) -> std::arch::x86_64::__m256i {
-    let bits = _mm256_castps_si256(values);
-    let upper = _mm256_srli_epi32::<16>(bits);
-    let odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
-    let raised = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(BELOW_HALF)), odd);
-    let quiet = _mm256_or_si256(upper, _mm256_set1_epi32(QUIET));
-    let none = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
-    _mm256_blendv_epi8(_mm256_srli_epi32::<16>(raised), quiet, none)
-}
+pub const QUIET: i32 = 0x40;
 
 impl Element for Bf16 {
     const SLOT: Slot = BFLOAT16;
@@ -132,34 +110,28 @@ impl Element for Bf16 {
         super::channels::convert(&sums, target);
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load(from: *const Self) -> __m256 {
-        // SAFETY: as promised by the caller.
-        let halves = unsafe { _mm_loadu_si128(from.cast()) };
-        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        // SAFETY: as promised by the caller; the type is nothing but its bits.
+        unsafe { V::load_upper(from.cast()) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn store(to: *mut Self, values: __m256) {
-        let bits = nearest_bits(values);
-        // The packed halves of both lanes, brought together.
-        let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(bits, bits));
-        // SAFETY: as promised by the caller.
-        unsafe { _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed)) }
+    #[inline(always)]
+    unsafe fn store<V: Vector>(to: *mut Self, values: V) {
+        // SAFETY: as above.
+        unsafe { values.store_upper(to.cast()) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn rounded(values: __m256) -> __m256 {
-        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(nearest_bits(values)))
+    #[inline(always)]
+    unsafe fn rounded<V: Vector>(values: V) -> V {
+        // SAFETY: as promised by the caller.
+        unsafe { values.rounded() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bf16, Element};
+    use super::{Bf16, Element, Vector};
 
     /// Where rounding turns over, in either direction, and what has no number.
     const CASES: [(u32, u16); 14] = [
@@ -190,26 +162,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rounds_eight_at_a_time_as_one() {
-        if !is_x86_feature_detected!("avx2") {
-            return;
+    /// Of as many numbers as a vector has.
+    unsafe fn check<V: Vector>(numbers: &[f32]) {
+        let (mut stored, mut loaded, mut rounded) = ([Bf16(0); 16], [0.0; 16], [0.0; 16]);
+        // SAFETY: the processor has been asked; there is room for sixteen.
+        unsafe {
+            let values: V = f32::load(numbers.as_ptr());
+            Bf16::store(stored.as_mut_ptr(), values);
+            f32::store(loaded.as_mut_ptr(), Bf16::load::<V>(stored.as_ptr()));
+            f32::store(rounded.as_mut_ptr(), Bf16::rounded(values));
         }
+        for (lane, number) in numbers.iter().enumerate().take(V::LANES) {
+            assert_eq!(stored[lane], Bf16::nearest(*number));
+            assert_eq!(loaded[lane].to_bits(), stored[lane].wide().to_bits());
+            assert_eq!(rounded[lane].to_bits(), stored[lane].wide().to_bits());
+        }
+    }
+
+    #[test]
+    fn rounds_vectors_as_one_number() {
         let mut all: Vec<f32> = CASES.iter().map(|(from, _)| f32::from_bits(*from)).collect();
-        all.extend((0..4096_u32).map(|number| f32::from_bits(number.wrapping_mul(2_654_435_761))));
-        for eight in all.chunks_exact(8) {
-            let (mut stored, mut loaded, mut rounded) = ([Bf16(0); 8], [0.0; 8], [0.0; 8]);
-            // SAFETY: the processor has been asked; eight numbers everywhere.
+        all.extend((0..4098_u32).map(|number| f32::from_bits(number.wrapping_mul(2_654_435_761))));
+        for numbers in all.chunks_exact(16) {
+            // SAFETY: the processor is asked; sixteen numbers.
             unsafe {
-                let values = f32::load(eight.as_ptr());
-                Bf16::store(stored.as_mut_ptr(), values);
-                f32::store(loaded.as_mut_ptr(), Bf16::load(stored.as_ptr()));
-                f32::store(rounded.as_mut_ptr(), Bf16::rounded(values));
-            }
-            for lane in 0..8 {
-                assert_eq!(stored[lane], Bf16::nearest(eight[lane]));
-                assert_eq!(loaded[lane].to_bits(), stored[lane].wide().to_bits());
-                assert_eq!(rounded[lane].to_bits(), stored[lane].wide().to_bits());
+                if is_x86_feature_detected!("avx2") {
+                    check::<std::arch::x86_64::__m256>(numbers);
+                    check::<std::arch::x86_64::__m256>(&numbers[8..]);
+                }
+                if is_x86_feature_detected!("avx512f") {
+                    check::<std::arch::x86_64::__m512>(numbers);
+                }
             }
         }
     }

@@ -42,7 +42,13 @@ struct Direct {
 }
 
 impl Direct {
-    fn new<E: Element>(onednn: &'static OneDnn, number: Number, portion: onednn::Convolution) -> Result<Box<Self>> {
+    /// With `added` the result is float32, unless the primitive itself adds it to what is there.
+    fn new<E: Element>(
+        onednn: &'static OneDnn,
+        number: Number,
+        portion: onednn::Convolution,
+        added: bool,
+    ) -> Result<Box<Self>> {
         // Of a 1x1 convolution that skips nothing: the convolution of the gradient with the weights' transpose, which can add.
         if portion.kernel == [1, 1] && portion.strides == [1, 1] && portion.pads == [0; 4] {
             let turned = onednn::Convolution { input: portion.output, output: portion.input, ..portion };
@@ -54,7 +60,8 @@ impl Direct {
                 return Ok(Box::new(Self { primitive, roles, adding: Some(adding), weights, number, portion }));
             }
         }
-        let (primitive, chosen) = Primitive::input_gradient(onednn, number, &portion)?;
+        let result = if added { Number::Float32 } else { number };
+        let (primitive, chosen) = Primitive::input_gradient(onednn, [number, result], &portion)?;
         let weights = Prepared::new::<E>(&Desc::plain(onednn, &portion.weights())?, &chosen, number)?;
         let roles = [Role::DestinationGradient, Role::SourceGradient];
         Ok(Box::new(Self { primitive, roles, adding: None, weights, number, portion }))
@@ -62,14 +69,20 @@ impl Direct {
 }
 
 impl Way {
-    fn new<E: Element>(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
-        if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new::<E>(onednn, E::NUMBER, shapes))? {
-            return Ok(Self::Direct(direct));
-        }
-        if !exact && applies(shapes) {
+    fn new<E: Element>(
+        onednn: &'static OneDnn,
+        shapes: &onednn::Convolution,
+        exact: bool,
+        added: bool,
+    ) -> Result<Self> {
+        if !exact && applies(onednn.team(), shapes) {
             return Ok(Self::Winograd);
         }
-        Direct::new::<E>(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)
+        if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new::<E>(onednn, E::NUMBER, shapes, added))?
+        {
+            return Ok(Self::Direct(direct));
+        }
+        Direct::new::<E>(onednn, Number::Float32, portion::<E>(shapes), added).map(Self::Direct)
     }
 }
 
@@ -104,7 +117,7 @@ impl<E: Element> Operator for ConvolutionInputGradient<E> {
         let output = context.needed::<E>(0, &input)?;
         let length: usize = input.iter().product();
         let team = self.onednn.team();
-        let make = || Way::new::<E>(self.onednn, &shapes, self.geometry.exact);
+        let make = || Way::new::<E>(self.onednn, &shapes, self.geometry.exact, addend.is_some());
         self.made.with(input, make, |way| match way {
             // SAFETY: here and below: inputs and output have the shapes that all were made for; the addend may be the output.
             Way::Winograd => unsafe {
@@ -143,10 +156,9 @@ impl<E: Element> Operator for ConvolutionInputGradient<E> {
                             }
                             run(adding, source, output.cast())
                         }
-                        // As bfloat16 this is rounded before the addition, too.
                         (Some(addend), None) => {
                             run(primitive, source, to.as_mut_ptr().cast())?;
-                            add(team, length, to.as_mut_ptr().cast::<E>(), addend, output)
+                            add(team, length, to.as_mut_ptr(), addend, output)
                         }
                     }
                 })

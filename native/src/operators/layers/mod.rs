@@ -11,6 +11,8 @@ mod input_gradient;
 mod pictures;
 mod pool;
 mod products;
+mod sums;
+mod vector;
 mod weight_gradient;
 mod winograd;
 

@@ -9,6 +9,7 @@ use super::element::Element;
 use super::geometry::{Geometry, Made};
 use super::pictures::{as_they_are, numbers, portion};
 use super::products::{Operands, room_for, sum_of_products};
+use super::vector::Width;
 use super::winograd::{applies, weight_gradient};
 use crate::error::Result;
 use crate::onednn::{self, Desc, Number, OneDnn, Primitive, Role, Team, with_workspace};
@@ -59,14 +60,16 @@ struct Direct {
 
 impl Way {
     fn new<E: Element>(onednn: &'static OneDnn, shapes: &onednn::Convolution, exact: bool) -> Result<Self> {
+        if !exact && applies(onednn.team(), shapes) {
+            return Ok(Self::Winograd);
+        }
         if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new(onednn, E::NUMBER, shapes))? {
             return Ok(Self::Direct(direct));
         }
-        if !exact && applies(shapes) {
-            return Ok(Self::Winograd);
-        }
         let [out, from, tall, wide] = shapes.weights();
-        if onednn.instruction_set() == "AVX2" && tall * wide <= 9 && out.min(from) >= 16 {
+        // Of larger kernels oneDNN's are the faster ones on AVX-512.
+        let largest = if Width::widest() == Width::Sixteen { 1 } else { 9 };
+        if Width::widest() != Width::Any && tall * wide <= largest && out.min(from) >= 16 {
             return Ok(Self::Products);
         }
         Direct::new(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)
@@ -153,7 +156,7 @@ unsafe fn by_products<E: Element>(task: &Task<E>) -> Result<()> {
     let [_, down, across, _] = shapes.output;
     let area = tall * wide;
     let single = area == 1;
-    let (room, length) = (room_for(team, out, from), out * from);
+    let (room, length) = (room_for(team, out, from, gradient.rows()), out * from);
     with_workspace([room, if single { 0 } else { area * length }], |[room, own]| {
         for tap in 0..area {
             let place = |place: usize| {

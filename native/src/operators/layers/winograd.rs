@@ -3,32 +3,46 @@
 //! weights make 36 products of matrices out of a convolution. The same scheme gives both gradients.
 
 mod lines;
+mod matrices;
 mod products;
 mod tiles;
 mod transforms;
 
+use std::ops::Range;
+
 use super::affine::Affine;
 use super::element::Element;
+use super::sums::{PANEL, columns_of_group};
+use super::vector::Width;
 use crate::error::Result;
 use crate::onednn::{Convolution, Team, with_workspace};
-use products::{PLACES, multiply, multiply_transposed};
+use matrices::{Matrices, PLACES, Shared};
+use products::{each_group, multiply, multiply_transposed};
 use tiles::Tiles;
-use transforms::{LANES, WeightsOf, matrix};
+use transforms::WeightsOf;
 
 /// Transformed tiles that are held at a time, in numbers: they stay in a cache, near if they can.
 const CHUNK: usize = 1 << 19;
-/// With fewer tiles, moving the transformed weights costs more than the multiplications that are saved.
-const FEWEST_TILES: usize = 48;
+/// With fewer tiles, moving the transformed weights costs more than the multiplications that are saved: where they go through
+/// memory, and where they stay in a cache.
+const FEWEST_TILES: [usize; 2] = [48, 12];
 
 /// Whether this way of computing is open for a convolution, and worth it.
-pub fn applies(shapes: &Convolution) -> bool {
+pub fn applies(team: Team, shapes: &Convolution) -> bool {
     let [_, height, width, channels] = shapes.input;
+    let lanes = match Width::widest() {
+        Width::Any => return false,
+        Width::Eight => 8,
+        Width::Sixteen => 16,
+    };
     let fits = shapes.kernel == [3, 3]
         && shapes.strides == [1, 1]
         && shapes.pads == [1; 4]
-        && channels.is_multiple_of(LANES)
-        && shapes.output[3].is_multiple_of(LANES);
-    fits && height >= 4 && width >= 4 && Tiles::of(shapes.input).count() >= FEWEST_TILES && transforms::supported()
+        && channels.is_multiple_of(lanes)
+        && shapes.output[3].is_multiple_of(lanes);
+    let tiles = Tiles::of(shapes.input);
+    let cut = Cut::of(team, tiles, [channels, shapes.output[3]]);
+    fits && height >= 4 && width >= 4 && tiles.count() >= FEWEST_TILES[usize::from(cut.columns.is_some())]
 }
 
 /// Ranges of tiles of almost the same length, start and length.
@@ -37,14 +51,33 @@ fn chunks(count: usize, longest: usize) -> impl Iterator<Item = (usize, usize)> 
     (0..count).step_by(length).map(move |start| (start, length.min(count - start)))
 }
 
-/// Most tiles of a chunk. All weights are read for each: many of them want larger chunks.
-fn longest(tiles: Tiles, [from, to]: [usize; 2]) -> usize {
-    (CHUNK.max(PLACES * from * to / 4) / (PLACES * (from + to))).clamp(1, tiles.count())
+/// How the work is cut into parts that caches hold.
+struct Cut {
+    /// Most tiles that are transformed at a time. All weights are read for each such chunk: many of them want larger ones.
+    longest: usize,
+    /// Where there are more weights than tiles: the columns of weights that a thread transforms at a time, for all tiles. These
+    /// weights never leave its cache.
+    columns: Option<usize>,
 }
 
-/// Numbers of working memory: transformed weights, and tiles before and behind the products.
-fn lengths([from, to]: [usize; 2], longest: usize) -> [usize; 3] {
-    [matrix(from, to), matrix(longest, from), matrix(longest, to)].map(|length| PLACES * length)
+impl Cut {
+    fn of(team: Team, tiles: Tiles, [from, to]: [usize; 2]) -> Self {
+        let columns = columns_of_group();
+        if 4 * tiles.count() <= from.min(to) && to >= 2 * columns * team.threads() {
+            return Self { longest: tiles.count(), columns: Some(columns) };
+        }
+        let longest = (CHUNK.max(PLACES * from * to / 4) / (PLACES * (from + to))).clamp(1, tiles.count());
+        Self { longest, columns: None }
+    }
+
+    /// Numbers of working memory: transformed weights, and tiles before and behind the products.
+    fn lengths(&self, team: Team, [from, to]: [usize; 2]) -> [usize; 3] {
+        let weights = match self.columns {
+            Some(columns) => team.threads() * Matrices::length([from, columns]),
+            None => Matrices::length([from, to]),
+        };
+        [weights, Matrices::length([self.longest, from]), Matrices::length([self.longest, to])]
+    }
 }
 
 /// # Safety
@@ -91,18 +124,53 @@ unsafe fn run<E: Element>(
     destination: *mut E,
     addend: Option<*const E>,
 ) -> Result<()> {
-    let longest = longest(tiles, [from, to]);
-    with_workspace(lengths([from, to], longest), |[kernels, inputs, outputs]| {
+    let cut = Cut::of(team, tiles, [from, to]);
+    let weights = Shared(weights.cast_mut());
+    with_workspace(cut.lengths(team, [from, to]), |[kernels, inputs, outputs]| {
+        let [kernels, inputs, outputs] = [kernels, inputs, outputs].map(<[f32]>::as_mut_ptr);
         // SAFETY: as promised by the caller; the workspace's pieces have the lengths that the transforms fill.
         unsafe {
-            transforms::weights::<E>(team, of, weights, [from, to], kernels)?;
-            for (start, length) in chunks(tiles.count(), longest) {
+            let all = Matrices::new(kernels, [from, to]);
+            if cut.columns.is_none() {
+                team.share(to, PANEL, |_, part| {
+                    transforms::weights::<E>(of, weights.at(0), [from, to], (part.clone(), part.start), all);
+                })?;
+            }
+            for (start, length) in chunks(tiles.count(), cut.longest) {
+                let (inputs, outputs) = (Matrices::new(inputs, [length, from]), Matrices::new(outputs, [length, to]));
                 transforms::input(team, tiles, (source, None), from, start..start + length, inputs)?;
-                multiply(team, [length, from, to], inputs, kernels, outputs)?;
+                match cut.columns {
+                    None => each_group(team, outputs, |place, group| {
+                        multiply(place, inputs, (all, group), (outputs, group));
+                    })?,
+                    Some(columns) => each_targets(team, [from, to], columns, kernels, |group, targets, kernels| {
+                        transforms::weights::<E>(of, weights.at(0), [from, to], (targets, 0), kernels);
+                        for place in 0..PLACES {
+                            multiply(place, inputs, (kernels, 0), (outputs, group));
+                        }
+                    })?,
+                }
                 transforms::output(team, tiles, outputs, to, start..start + length, destination, addend)?;
             }
         }
         Ok(())
+    })
+}
+
+/// Runs `work` on each group of columns, with its number and matrices [from, columns] of the thread's own.
+fn each_targets(
+    team: Team,
+    [from, to]: [usize; 2],
+    columns: usize,
+    kernels: *mut f32,
+    work: impl Fn(usize, Range<usize>, Matrices) + Sync,
+) -> Result<()> {
+    let kernels = Shared(kernels);
+    team.share(to.div_ceil(columns), 1, |thread, groups| {
+        let own = Matrices::new(kernels.at(thread * Matrices::length([from, columns])), [from, columns]);
+        for group in groups {
+            work(group, group * columns..to.min((group + 1) * columns), own);
+        }
     })
 }
 
@@ -120,17 +188,36 @@ pub unsafe fn weight_gradient<E: Element>(
     reset: bool,
 ) -> Result<()> {
     let (tiles, from, to) = (Tiles::of(shapes.input), shapes.input[3], shapes.output[3]);
-    let longest = longest(tiles, [from, to]);
-    with_workspace(lengths([from, to], longest), |[kernels, inputs, outputs]| {
+    let cut = Cut::of(team, tiles, [from, to]);
+    let buffer = Shared(buffer);
+    with_workspace(cut.lengths(team, [from, to]), |[kernels, inputs, outputs]| {
+        let [kernels, inputs, outputs] = [kernels, inputs, outputs].map(<[f32]>::as_mut_ptr);
+        let all = Matrices::new(kernels, [from, to]);
         // SAFETY: as for the convolution.
         unsafe {
-            for (start, length) in chunks(tiles.count(), longest) {
+            for (start, length) in chunks(tiles.count(), cut.longest) {
+                let (inputs, outputs) = (Matrices::new(inputs, [length, from]), Matrices::new(outputs, [length, to]));
                 transforms::input(team, tiles, input, from, start..start + length, inputs)?;
                 transforms::gradient(team, tiles, gradient, to, start..start + length, outputs)?;
-                multiply_transposed(team, [from, length, to], inputs, outputs, kernels, start > 0)?;
+                match cut.columns {
+                    None => each_group(team, all, |place, group| {
+                        multiply_transposed(place, inputs, (outputs, group), (all, group), start > 0);
+                    })?,
+                    Some(columns) => each_targets(team, [from, to], columns, kernels, |group, targets, kernels| {
+                        for place in 0..PLACES {
+                            multiply_transposed(place, inputs, (outputs, group), (kernels, 0), false);
+                        }
+                        transforms::weights_gradient(kernels, (targets, 0), buffer, reset);
+                    })?,
+                }
             }
-            transforms::weights_gradient(team, kernels, [from, to], buffer, reset)
+            if cut.columns.is_none() {
+                team.share(to, PANEL, |_, part| {
+                    transforms::weights_gradient(all, (part.clone(), part.start), buffer, reset);
+                })?;
+            }
         }
+        Ok(())
     })
 }
 
@@ -188,7 +275,7 @@ mod tests {
     fn gives_a_convolution_and_both_its_gradients() -> Result<()> {
         let Some(onednn) = OneDnn::for_tests() else { return Ok(()) };
         for (threads, [batch, height, width, from, to]) in
-            [(1, [4, 16, 16, 8, 16]), (2, [9, 7, 10, 24, 8]), (3, [25, 4, 5, 8, 8])]
+            [(1, [4, 16, 16, 16, 32]), (2, [9, 7, 10, 48, 16]), (3, [25, 4, 5, 16, 16]), (2, [13, 4, 4, 64, 128])]
         {
             onednn.set_threads(threads);
             let shapes = Convolution {
@@ -198,7 +285,7 @@ mod tests {
                 strides: [1, 1],
                 pads: [1; 4],
             };
-            assert!(applies(&shapes));
+            assert!(applies(onednn.team(), &shapes));
             let (input, weights) = (numbers(shapes.input.iter().product(), 1), numbers(9 * from * to, 2));
             let gradient = numbers(shapes.output.iter().product(), 3);
             let (mut output, mut of_input, mut of_weights) =

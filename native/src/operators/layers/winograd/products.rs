@@ -1,168 +1,69 @@
-//! The products of transformed tiles and weights. All matrices lie in panels of 16 columns, [panel][row][16], so that whatever
-//! is read together lies together, and the last panel is filled up with zeros.
+//! The products of transformed tiles and weights, a group of panels of the result at a time.
 
-use std::arch::x86_64::{
-    _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-};
-
-use super::transforms::{PANEL, Shared, matrix};
+use super::matrices::{Matrices, PLACES};
 use crate::error::Result;
 use crate::onednn::Team;
+use crate::operators::layers::sums::{Columns, PANEL, Rows, Steps, VECTORS, columns_of_group, tallest, tile};
 
-/// Products, one for each place of a transformed tile.
-pub const PLACES: usize = 36;
-/// Rows that are summed up in registers, with two vectors each.
-const TALL: usize = 6;
-const LANES: usize = 8;
-
-/// Runs `work` for each place and each panel of the result: on the place's left matrix, and on the panels of the right one
-/// and of the result. With the left go the numbers from one place's matrix to the next.
-fn each_panel(
-    team: Team,
-    [rows, depth, columns]: [usize; 3],
-    (left, stride): (&[f32], usize),
-    right: &[f32],
-    result: &mut [f32],
-    work: impl Fn(*const f32, *const f32, *mut f32) + Sync,
-) -> Result<()> {
-    let (left, right, result) = (Shared::of(left), Shared::of(right), Shared(result.as_mut_ptr()));
-    let panels = columns.div_ceil(PANEL);
-    team.share(PLACES * panels, 1, |_, part| {
-        for index in part {
-            let (place, panel) = (index / panels, index % panels);
-            work(
-                left.at(place * stride),
-                right.at(place * matrix(depth, columns) + panel * depth * PANEL),
-                result.at(place * matrix(rows, columns) + panel * rows * PANEL),
-            );
-        }
-    })
+/// Where the vectors of a group's first row lie. Of an odd number of panels the last is computed twice.
+fn vectors(matrices: Matrices, place: usize, group: usize) -> [*mut f32; VECTORS] {
+    let columns = columns_of_group();
+    let first = group * columns;
+    let second = first + columns / VECTORS;
+    [first, if second < matrices.columns { second } else { first }].map(|column| matrices.at(place, 0, column))
 }
 
-/// `result[t][o] = sum over c of left[t][c] * right[c][o]` for each place.
+/// Runs `work` for each place and each group of the result's.
+pub fn each_group(team: Team, result: Matrices, work: impl Fn(usize, usize) + Sync) -> Result<()> {
+    let groups = result.columns.div_ceil(columns_of_group());
+    team.share(PLACES * groups, 1, |_, part| part.for_each(|index| work(index / groups, index % groups)))
+}
+
+/// `result[t][o] = sum over c of left[t][c] * right[c][o]` for a place and a group of columns, which is another one in the right
+/// matrix and in the result.
 ///
 /// # Safety
-/// The processor must have AVX2 and FMA; left must be [rows, depth] of each place, right [depth, columns] and the result
-/// [rows, columns], all in panels, and the result no one else's.
-pub unsafe fn multiply(
-    team: Team,
-    [rows, depth, columns]: [usize; 3],
-    left: &[f32],
-    right: &[f32],
-    result: &mut [f32],
-) -> Result<()> {
-    let left = (left, matrix(rows, depth));
-    each_panel(team, [rows, depth, columns], left, right, result, |left, right, result| {
-        // Columns of the left are the steps: 16 in each panel, whose lines are rows.
-        let steps = Steps { outer: depth.div_ceil(PANEL), inner: PANEL, stride: rows * PANEL, last: depth % PANEL };
-        for row in (0..rows).step_by(TALL) {
-            let (left, result) = (left.wrapping_add(row * PANEL), result.wrapping_add(row * PANEL));
-            // SAFETY: within the panels; this panel of the result is one thread's.
-            unsafe { tile::<PANEL, 1>(TALL.min(rows - row), steps, left, right, result, false) };
-        }
-    })
+/// The processor must have AVX2 and FMA; left must be [rows, depth], right [depth, columns] and the result [rows, columns], and
+/// the result's group be no one else's.
+pub unsafe fn multiply(place: usize, left: Matrices, right: (Matrices, usize), result: (Matrices, usize)) {
+    let (rows, depth) = (left.rows, left.columns);
+    // Columns of the left are the steps: 16 in each panel, whose lines are rows.
+    let steps = Steps { outer: depth.div_ceil(PANEL), inner: PANEL, stride: rows * PANEL, last: depth % PANEL };
+    let right = vectors(right.0, place, right.1).map(<*mut f32>::cast_const);
+    let result = vectors(result.0, place, result.1);
+    let parts = rows.div_ceil(tallest());
+    for part in 0..parts {
+        let (row, end) = (rows * part / parts, rows * (part + 1) / parts);
+        let target = result.map(|at| at.wrapping_add(row * PANEL));
+        // SAFETY: within the panels; this group of the result is one thread's.
+        unsafe { tile::<Rows>(end - row, steps, left.at(place, row, 0), right, (target, PANEL), false) };
+    }
 }
 
-/// `result[i][o] += sum over t of left[t][i] * right[t][o]` for each place, or without what was there.
+/// `result[i][o] += sum over t of left[t][i] * right[t][o]`, or without what was there; otherwise as [`multiply`].
 ///
 /// # Safety
 /// As for [`multiply`], with left [depth, rows], right [depth, columns] and the result [rows, columns].
 pub unsafe fn multiply_transposed(
-    team: Team,
-    [rows, depth, columns]: [usize; 3],
-    left: &[f32],
-    right: &[f32],
-    result: &mut [f32],
-    adding: bool,
-) -> Result<()> {
-    let left = (left, matrix(depth, rows));
-    each_panel(team, [rows, depth, columns], left, right, result, |left, right, result| {
-        // Rows of the left are the steps, all of a panel one after another.
-        let steps = Steps { outer: 1, inner: depth, stride: 0, last: 0 };
-        for from in (0..rows).step_by(PANEL) {
-            let left = left.wrapping_add(from * depth);
-            // 16 rows in three parts of almost the same height.
-            for (row, tall) in [(0, 6), (6, 5), (11, 5)] {
-                let Some(tall) = (rows - from).checked_sub(row).map(|rest| tall.min(rest)).filter(|&tall| tall > 0)
-                else {
-                    continue;
-                };
-                let (left, result) = (left.wrapping_add(row), result.wrapping_add((from + row) * PANEL));
-                // SAFETY: within the panels; this panel of the result is one thread's.
-                unsafe { tile::<1, PANEL>(tall, steps, left, right, result, adding) };
-            }
-        }
-    })
-}
-
-/// Where the steps of a sum lie in the left matrix: so many panels apart by `stride`, with `inner` in each, `last` in the
-/// last one unless that is full.
-#[derive(Clone, Copy)]
-struct Steps {
-    outer: usize,
-    inner: usize,
-    stride: usize,
-    last: usize,
-}
-
-/// Sums up some rows of a panel. `ROW` and `STEP` are the distances in the left matrix from row to row, and from step to step.
-///
-/// # Safety
-/// As for [`multiply`]; `tall` is at most six.
-unsafe fn tile<const ROW: usize, const STEP: usize>(
-    tall: usize,
-    steps: Steps,
-    left: *const f32,
-    right: *const f32,
-    result: *mut f32,
+    place: usize,
+    left: Matrices,
+    right: (Matrices, usize),
+    result: (Matrices, usize),
     adding: bool,
 ) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        match tall {
-            1 => rows::<1, ROW, STEP>(steps, left, right, result, adding),
-            2 => rows::<2, ROW, STEP>(steps, left, right, result, adding),
-            3 => rows::<3, ROW, STEP>(steps, left, right, result, adding),
-            4 => rows::<4, ROW, STEP>(steps, left, right, result, adding),
-            5 => rows::<5, ROW, STEP>(steps, left, right, result, adding),
-            _ => rows::<TALL, ROW, STEP>(steps, left, right, result, adding),
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn rows<const ROWS: usize, const ROW: usize, const STEP: usize>(
-    steps: Steps,
-    left: *const f32,
-    mut right: *const f32,
-    result: *mut f32,
-    adding: bool,
-) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    for outer in 0..steps.outer {
-        let mut left = left.wrapping_add(outer * steps.stride);
-        let count = if outer + 1 == steps.outer && steps.last > 0 { steps.last } else { steps.inner };
-        for _ in 0..count {
-            // SAFETY: within the panels.
-            unsafe {
-                let (first, second) = (_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(LANES)));
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let factor = _mm256_broadcast_ss(&*left.add(row * ROW));
-                    sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
-                    sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
-                }
-                left = left.wrapping_add(STEP);
-                right = right.wrapping_add(PANEL);
-            }
-        }
-    }
-    for (row, sums) in sums.iter().enumerate() {
-        for (half, sum) in sums.iter().enumerate() {
-            // SAFETY: a line of the result's panel.
-            unsafe {
-                let at = result.add(row * PANEL + half * LANES);
-                _mm256_storeu_ps(at, if adding { _mm256_add_ps(_mm256_loadu_ps(at), *sum) } else { *sum });
-            }
+    let (depth, rows) = (left.rows, left.columns);
+    // Rows of the left are the steps, all of a panel one after another.
+    let steps = Steps { outer: 1, inner: depth, stride: 0, last: 0 };
+    let right = vectors(right.0, place, right.1).map(<*mut f32>::cast_const);
+    let result = vectors(result.0, place, result.1);
+    for from in (0..rows).step_by(PANEL) {
+        let tall = PANEL.min(rows - from);
+        let parts = tall.div_ceil(tallest());
+        for part in 0..parts {
+            let (row, end) = (from + tall * part / parts, from + tall * (part + 1) / parts);
+            let target = result.map(|at| at.wrapping_add(row * PANEL));
+            // SAFETY: within the panels; this group of the result is one thread's.
+            unsafe { tile::<Columns>(end - row, steps, left.at(place, 0, row), right, (target, PANEL), adding) };
         }
     }
 }

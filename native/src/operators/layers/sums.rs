@@ -1,0 +1,119 @@
+//! Sums of products in registers: what all products of matrices here come to. Matrices lie in panels of 16 columns,
+//! [panel][row][16].
+
+use super::vector::{Vector, Width, for_vectors};
+
+/// Columns of a panel: a cache line.
+pub const PANEL: usize = 16;
+/// Vectors of a row of the result that are summed up at a time: halves of a panel, or two panels.
+pub const VECTORS: usize = 2;
+
+/// Columns of the result that are summed up at a time.
+pub fn columns_of_group() -> usize {
+    if Width::widest() == Width::Sixteen { VECTORS * PANEL } else { PANEL }
+}
+
+/// Rows that are summed up in registers, at most: 28 vectors of AVX-512's 32, 12 of AVX2's 16.
+pub fn tallest() -> usize {
+    if Width::widest() == Width::Sixteen { 14 } else { 6 }
+}
+
+/// How far the left matrix's numbers lie apart, from row to row of the result, and from step to step of the sum.
+pub trait Distances {
+    const ROW: usize;
+    const STEP: usize;
+}
+
+/// Its rows are those of the result.
+pub struct Rows;
+
+/// Its columns are.
+pub struct Columns;
+
+impl Distances for Rows {
+    const ROW: usize = PANEL;
+    const STEP: usize = 1;
+}
+
+impl Distances for Columns {
+    const ROW: usize = 1;
+    const STEP: usize = PANEL;
+}
+
+/// Where the steps of a sum lie in the left matrix: so many panels apart by `stride`, with `inner` in each, `last` in the
+/// last one unless that is full.
+#[derive(Clone, Copy)]
+pub struct Steps {
+    pub outer: usize,
+    pub inner: usize,
+    pub stride: usize,
+    pub last: usize,
+}
+
+for_vectors! {
+    /// Sums up some rows, [`tallest`] at most. With the result goes the distance of its rows.
+    ///
+    /// # Safety
+    /// The left matrix must have the rows and steps, the right vectors the steps, and the result the rows, which must be no one
+    /// else's.
+    pub fn tile<V, D: Distances>(
+        tall: usize,
+        steps: Steps,
+        left: *const f32,
+        right: [*const f32; VECTORS],
+        result: ([*mut f32; VECTORS], usize),
+        adding: bool,
+    ) {
+        match tall {
+            0 => {}
+            1 => rows::<V, D, 1>(steps, left, right, result, adding),
+            2 => rows::<V, D, 2>(steps, left, right, result, adding),
+            3 => rows::<V, D, 3>(steps, left, right, result, adding),
+            4 => rows::<V, D, 4>(steps, left, right, result, adding),
+            5 => rows::<V, D, 5>(steps, left, right, result, adding),
+            6 => rows::<V, D, 6>(steps, left, right, result, adding),
+            7 => rows::<V, D, 7>(steps, left, right, result, adding),
+            8 => rows::<V, D, 8>(steps, left, right, result, adding),
+            9 => rows::<V, D, 9>(steps, left, right, result, adding),
+            10 => rows::<V, D, 10>(steps, left, right, result, adding),
+            11 => rows::<V, D, 11>(steps, left, right, result, adding),
+            12 => rows::<V, D, 12>(steps, left, right, result, adding),
+            13 => rows::<V, D, 13>(steps, left, right, result, adding),
+            _ => rows::<V, D, 14>(steps, left, right, result, adding),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn rows<V: Vector, D: Distances, const ROWS: usize>(
+    steps: Steps,
+    left: *const f32,
+    mut right: [*const f32; VECTORS],
+    (result, distance): ([*mut f32; VECTORS], usize),
+    adding: bool,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        for outer in 0..steps.outer {
+            let mut left = left.wrapping_add(outer * steps.stride);
+            let count = if outer + 1 == steps.outer && steps.last > 0 { steps.last } else { steps.inner };
+            for _ in 0..count {
+                let [first, second]: [V; VECTORS] = [V::load(right[0]), V::load(right[1])];
+                for (line, sums) in sums.iter_mut().enumerate() {
+                    let factor = V::splat(*left.wrapping_add(line * D::ROW));
+                    sums[0] = factor.times_plus(first, sums[0]);
+                    sums[1] = factor.times_plus(second, sums[1]);
+                }
+                left = left.wrapping_add(D::STEP);
+                right = [right[0].wrapping_add(PANEL), right[1].wrapping_add(PANEL)];
+            }
+        }
+        for (line, sums) in sums.iter().enumerate() {
+            for (result, sum) in result.iter().zip(sums) {
+                let at = result.wrapping_add(line * distance);
+                if adding { V::load(at).plus(*sum).store(at) } else { sum.store(at) }
+            }
+        }
+    }
+}
