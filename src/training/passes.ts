@@ -133,7 +133,7 @@ async function passesFrom(
   const save = async (folder: string) => options.save(folder, { history, steps, rollbacks, ...(await present()) });
   /** Whether all that training moves is known to be finite, as it is now. */
   let sound = true;
-  /** What kernels make of a parameter that is no number may be one: the loss does not show them all. */
+  /** The loss shows what an earlier update has spoilt, not what this one has. */
   const findStray = async () => {
     const stray = sound ? undefined : await training.findStray('all');
     sound = stray === undefined;

@@ -230,6 +230,23 @@ describe.each(kinds)('%s train as stock ones do:', (_, tamper, skipped) => {
   );
 });
 
+describe.skipIf(missing.length > 0)('what is no number', () => {
+  it.each([true, false])('reaches the loss from every parameter, exact %s', async (exact) => {
+    const plan = { ...wholeNetwork(blocks, 'live', SGD), layers: 'native', exact } as const;
+    const opened = await openSession(buildArtifacts(blocks, plan), { device: 'cpu', threads: 1 });
+    onTestFinished(() => opened[Symbol.asyncDispose]());
+    for (const name of plan.trainable) {
+      const own = await opened.state.getParameter(name);
+      const spoilt = Float32Array.from(own.data as Float32Array);
+      spoilt[spoilt.length - 1] = Number.NaN;
+      await opened.state.updateParameter(name, { type: 'float32', dims: own.dims, data: spoilt });
+      const outputs = await opened.session.trainStep({ ...feeds(batchFor(blocks, 4)), ...updates(false) });
+      expect(outputs['loss']!.data[0], name).toBeNaN();
+      await opened.state.updateParameter(name, own);
+    }
+  });
+});
+
 describe('the comparison notices', () => {
   const change = (op: string, to: (node: Node) => Node) => (graph: Graph) => {
     expect(graph.nodes.some((node) => node.op === op)).toBe(true);

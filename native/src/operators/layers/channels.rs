@@ -209,10 +209,11 @@ vectorised! {
 }
 
 vectorised! {
-    /// Takes over the values that are larger, and from where they come.
+    /// Takes over the values that are larger or no numbers, and from where they come.
     fn take_larger<E>(values: &[E], place: u8, maxima: &mut [E], places: &mut [u8]) {
         for ((value, maximum), taken) in values.iter().zip(maxima).zip(places) {
-            let larger = value.wide() > maximum.wide();
+            let wide = value.wide();
+            let larger = wide > maximum.wide() || wide.is_nan();
             *maximum = if larger { *value } else { *maximum };
             *taken = if larger { place } else { *taken };
         }
