@@ -145,6 +145,7 @@ export function stageFlags(stage: StageName) {
     },
     watch: setting('watch'),
     keep: setting('keep'),
+    'keep-top': setting('keepTop'),
     patience: { type: 'number', describe: 'Stop after so many passes in a row without a better test' },
     ...RUN_FLAGS,
     exact: {
@@ -183,6 +184,7 @@ export interface StageArguments extends RunArguments, AugmentArguments, ReportAr
   test: keyof typeof TEST | undefined;
   watch: 'test' | 'valid' | undefined;
   keep: 'last' | 'best' | undefined;
+  keepTop: number | undefined;
   patience: number | undefined;
   exact: boolean | undefined;
   out: string | undefined;
@@ -222,6 +224,7 @@ export async function stageOptions<Stage extends 'pretrain' | 'finetune'>(args: 
     test: args.test && TEST[args.test],
     watch: args.watch,
     keep: args.keep,
+    keepTop: args.keepTop,
     earlyStopping: patience === undefined ? undefined : { patience },
     onBadImage: args.onBadImage,
     onNan: args.onNan,

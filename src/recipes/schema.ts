@@ -139,6 +139,9 @@ const stage = {
   keep: choice('last', 'best')
     .exactOptional()
     .describe('Pass that the result is: the last, or the one that tested best'),
+  keepTop: whole({ from: 0 })
+    .exactOptional()
+    .describe('So many of the passes that tested best become results of their own, in <out>.top'),
   memoryLimit: z
     .string({ error: MEMORY_EXPECTED })
     .regex(MEMORY_LIMIT, { error: MEMORY_EXPECTED })

@@ -83,6 +83,7 @@ const STAGE_DEFAULTS = {
   testFlip: false,
   testMean: 'pictures',
   keep: 'last',
+  keepTop: 0,
   metric: 'top1',
   onNan: 'stop',
   seed: 0,
@@ -135,6 +136,7 @@ export function checkStageOptions(
     test: boolean | 'end';
     watch: 'test' | 'valid';
     keep: 'last' | 'best';
+    keepTop: number;
     earlyStopping?: { readonly patience: number };
     testSize?: Side;
     testResize?: Side;
@@ -155,8 +157,8 @@ export function checkStageOptions(
   checkThreads(options.threads);
   schedule(options.schedule);
   if (typeof options.augment === 'object') checkAugmentation(options.augment);
-  const { test, watch, keep, earlyStopping } = options;
-  if (test !== true && (keep === 'best' || watch === 'valid' || earlyStopping)) {
+  const { test, watch, keep, keepTop, earlyStopping } = options;
+  if (test !== true && (keep === 'best' || keepTop > 0 || watch === 'valid' || earlyStopping)) {
     fail('test', 'a test after each pass, by which passes are compared', test === 'end' ? 'end' : 'never');
   }
   checkTestSizes(options);

@@ -3,6 +3,7 @@ import type { Progress } from '../schedules/index.ts';
 import type { StepRecord } from './events.ts';
 import { WeightedMean } from './metrics.ts';
 import type { PassResult } from './passes.ts';
+import type { RankedPass } from './top-passes.ts';
 
 /** A result so far: the values of what is trained, and their test. */
 export interface Candidate {
@@ -51,6 +52,8 @@ export interface PassRecord {
   readonly evaluation?: EvaluationResult;
   /** Returns to earlier states so far: each takes the learning rate to a tenth. */
   readonly rollbacks: readonly Rollback[];
+  /** Passes that tested best, where some are results of their own. */
+  readonly top: readonly RankedPass[];
   /** Whether no more passes are to come. */
   readonly ended: boolean;
 }

@@ -9,6 +9,7 @@ import { Divergence, goBack, isNotFinite, type Start } from './rollback.ts';
 import type { Requests } from './run.ts';
 import type { Training } from './session.ts';
 import { testPass } from './test-pass.ts';
+import { keepTop, rank, topFolder } from './top-passes.ts';
 import { trainPass, Updates } from './train-pass.ts';
 
 /** How a stage's passes go, as a user says it. */
@@ -25,6 +26,8 @@ export interface PassSettings {
   readonly testMean: 'pictures' | 'batches';
   /** Which pass the result is: the last, or the one that tested best. */
   readonly keep: 'last' | 'best';
+  /** So many of the passes that tested best are results of their own, in `<out>.top`; 0: none. */
+  readonly keepTop: number;
   /** What passes are compared by. */
   readonly metric: 'top1' | 'meanPerClass' | 'cost';
   /**
@@ -37,6 +40,8 @@ export interface PassSettings {
 }
 
 export interface PassOptions extends PassSettings {
+  /** Folder of the run's result. */
+  readonly out: string;
   /** Batches of one update. */
   readonly accumulate: number;
   /** What a picture of a class counts in the mean of the loss; 1 by default. */
@@ -122,6 +127,7 @@ async function passesFrom(
   const rule = { ...earlyStopping, mode: metric === 'cost' ? 'min' : 'max' } as const;
   let progress = from?.progress ?? NO_PROGRESS;
   let best = found?.best;
+  let top = from?.top ?? [];
   let evaluation = from?.evaluation;
   let ended = from?.ended ?? false;
   let state = new PassState(from?.pass ?? 0, from);
@@ -153,9 +159,11 @@ async function passesFrom(
       ...(asked !== undefined && { askedRate: asked }),
       ...(lossScale && { lossScale }),
       ...(evaluation && { evaluation }),
-      ...{ history, steps, progress, ended, rollbacks },
+      ...{ history, steps, progress, ended, rollbacks, top },
     };
     await keeper?.write(record, best);
+    // Not before: a run that goes on from an older record may want them.
+    if (options.keepTop > 0) await keepTop(options.out, top);
   };
   /** @throws the signal's reason */
   const betweenUpdates = async (passEnded: boolean) => {
@@ -177,6 +185,11 @@ async function passesFrom(
       const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
       if (step) progress = step.progress;
       if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };
+      if (evaluation && options.keepTop > 0) {
+        top = rank(top, { pass, value: evaluation[metric] ?? Number.NaN }, { ...rule, count: options.keepTop });
+        const kept = { history, steps, rollbacks, ...(await present(evaluation)) };
+        if (top.some((one) => one.pass === pass)) await options.save(topFolder(options.out, pass), kept);
+      }
       if (requests.stopping) {
         emit({ type: 'stopped', pass });
         ended = true;

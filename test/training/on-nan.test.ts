@@ -303,6 +303,7 @@ describe('half precision', () => {
         progress: { waited: 0 },
         ended: false,
         rollbacks: [],
+        top: [],
       },
       ...{ best: undefined, folder: 'kept', checkpoint: 'kept/checkpoint' },
     };
