@@ -188,7 +188,7 @@ function decodeTensor(tensor: TensorMessage): Initializer {
   const dims = (tensor.dims ?? []).map(toNumber);
   const data = tensorBytes(tensor);
   const expected = dims.reduce((product, length) => product * length, 1) * ELEMENT_TYPES[type].bytes;
-  if (data.byteLength !== expected) {
+  if (data.byteLength !== expected || dims.some((length) => length < 0)) {
     throw new OrtuneError(
       'ONNX_INVALID',
       `initializer '${name}': expected ${expected} bytes for ${type} [${dims.join(', ')}], received ${data.byteLength}`,

@@ -157,10 +157,25 @@ function residualBlock(layers: Layers, input: string, name: string, block: Block
   return layers.relu(layers.add(map, shortcut, `res${name}`), `res${name}_relu`);
 }
 
-/** The options that a model built by {@link buildResNet} was made from, or `undefined` for any other model. */
+/**
+ * The options that a model built by {@link buildResNet} was made from, or `undefined` for any other model.
+ * @throws OrtuneError `ONNX_INVALID` when what the model says of them is damaged
+ */
 export function networkOf(model: Model): ResNetOptions | undefined {
   const text = model.metadata.get('ortune.network');
-  return text === undefined ? undefined : (JSON.parse(text) as ResNetOptions);
+  if (text === undefined) return undefined;
+  try {
+    const options = JSON.parse(text);
+    if (typeof options !== 'object' || options === null) throw new TypeError(`received ${text.slice(0, 100)}`);
+    check({ ...RESNET_DEFAULTS, ...options });
+    return options;
+  } catch (error) {
+    throw new OrtuneError(
+      'ONNX_INVALID',
+      `expected the network's options in the model's metadata (ortune.network): ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
 }
 
 function check(options: ResNetOptions): void {

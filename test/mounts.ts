@@ -35,7 +35,8 @@ export class Disk implements Disposable {
   }
 }
 
-const canMount = (() => {
+/** Whether there can be a {@link Disk}. */
+export const canMount = (() => {
   try {
     using _ = new Disk(4096);
     return true;

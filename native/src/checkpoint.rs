@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ort_sys::{OrtCheckpointState, OrtPropertyType, OrtTrainingApi};
 
 use crate::error::{Failure, Result};
-use crate::runtime::{Runtime, c_string, text};
+use crate::runtime::{Runtime, c_string, text, trim_memory};
 use crate::tensor::{ElementType, OwnedTensor, Value, read_info, shape, unsupported};
 
 /// The native state. A session holds it too, so it outlives every session made from it.
@@ -29,6 +29,7 @@ impl Drop for State {
     fn drop(&mut self) {
         // SAFETY: owned, released once, after the session (which holds an `Arc` of this state).
         unsafe { (self.training.ReleaseCheckpointState)(self.raw) };
+        trim_memory();
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{BigInt, Either, Either3, Object, ToNapiValue, Uint8ArraySlice};
+use napi::bindgen_prelude::{BigInt, Either, Either3, Object, ToNapiValue};
 use napi_derive::napi;
 
 use crate::checkpoint::{Property, State};
 use crate::error::{Failure, Result};
+use crate::from_js::Bytes;
 use crate::lane::Lane;
 use crate::tensor::{OwnedTensor, TensorIn, TensorInfo, to_js_dims};
 
@@ -42,10 +43,7 @@ impl NativeCheckpoint {
 }
 
 #[napi]
-pub fn load_checkpoint<'env>(
-    env: &'env Env,
-    source: Either<String, Uint8ArraySlice<'_>>,
-) -> napi::Result<Object<'env>> {
+pub fn load_checkpoint(env: &Env, source: Either<String, Bytes>) -> napi::Result<Object<'_>> {
     let lane = Lane::start(*env)?;
     let to_js = {
         let lane = lane.clone();
@@ -53,10 +51,7 @@ pub fn load_checkpoint<'env>(
     };
     match source {
         Either::A(path) => lane.promise(env, move || State::from_path(&path), to_js),
-        Either::B(bytes) => {
-            let bytes = bytes.to_vec();
-            lane.promise(env, move || State::from_bytes(&bytes), to_js)
-        }
+        Either::B(bytes) => lane.promise(env, move || State::from_bytes(bytes.as_slice()), to_js),
     }
 }
 
@@ -78,13 +73,8 @@ impl NativeCheckpoint {
     }
 
     #[napi]
-    pub fn update_parameter<'env>(
-        &self,
-        env: &'env Env,
-        name: String,
-        tensor: TensorIn<'_>,
-    ) -> napi::Result<Object<'env>> {
-        let tensor = OwnedTensor::copy(&format!("parameter '{name}'"), &tensor)?;
+    pub fn update_parameter<'env>(&self, env: &'env Env, name: String, tensor: TensorIn) -> napi::Result<Object<'env>> {
+        let tensor = OwnedTensor::from_js(&format!("parameter '{name}'"), tensor)?;
         self.promise(env, move |state| state.update_parameter(&name, tensor), |_, ()| Ok(()))
     }
 
@@ -113,8 +103,15 @@ impl NativeCheckpoint {
                 }
                 Property::Int(value)
             }
-            #[allow(clippy::cast_possible_truncation)] // The format has 32-bit floats; the docs say so.
-            Either3::B(value) => Property::Float(value as f32),
+            Either3::B(value) => {
+                #[allow(clippy::cast_possible_truncation)] // The format has 32-bit floats; the docs say so.
+                let narrow = value as f32;
+                if narrow.is_infinite() && value.is_finite() {
+                    let message = format!("property '{name}' does not fit into a 32-bit float: {value:e}");
+                    return Err(Failure::new("INVALID_ARGUMENT", message).into());
+                }
+                Property::Float(narrow)
+            }
             Either3::C(value) => Property::Text(value),
         };
         self.promise(env, move |state| state.add_property(&name, &value), |_, ()| Ok(()))

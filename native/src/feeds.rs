@@ -6,11 +6,11 @@ use crate::error::{Failure, Result};
 use crate::model_io::{DeclaredTensor, Dimension};
 use crate::tensor::{ElementType, OwnedTensor, TensorIn, shape, unsupported};
 
-/// Copies of the fed tensors in the order of `inputs`. `step` names the call in errors.
-pub fn copy_feeds(
+/// The fed tensors in the order of `inputs`. `step` names the call in errors.
+pub fn check_feeds(
     step: &str,
     inputs: &[DeclaredTensor],
-    feeds: &HashMap<String, TensorIn>,
+    mut feeds: HashMap<String, TensorIn>,
 ) -> Result<Vec<OwnedTensor>> {
     let names = || inputs.iter().map(|input| format!("'{}'", input.name)).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = feeds.keys().find(|name| inputs.iter().all(|input| input.name != **name)) {
@@ -21,12 +21,12 @@ pub fn copy_feeds(
     inputs
         .iter()
         .map(|input| {
-            let tensor = feeds.get(&input.name).ok_or_else(|| {
+            let tensor = feeds.remove(&input.name).ok_or_else(|| {
                 let message = format!("{step} lacks the input '{}'; its inputs are {}", input.name, names());
                 Failure::new("MISSING_INPUT", message)
             })?;
             let what = format!("{step} input '{}'", input.name);
-            let owned = OwnedTensor::copy(&what, tensor)?;
+            let owned = OwnedTensor::from_js(&what, tensor)?;
             check_type(&what, input, owned.element)?;
             check_shape(&what, input, &owned.dims, &mut sizes)?;
             Ok(owned)

@@ -133,8 +133,10 @@ fn close_at_exit(env: Env, queue: &Arc<Queue>) -> napi::Result<()> {
     });
     if is_first {
         // The hook runs when a worker is terminated and when the main thread's loop runs dry, but not after
-        // `process.exit()` on the main thread; for that there is the event.
+        // `process.exit()` on the main thread; for that there is the event, which other listeners can keep from ours, by
+        // `removeAllListeners` or what they throw.
         env.add_env_cleanup_hook((), |()| close_lanes())?;
+        close_first_in_exit();
         let listener = env.create_function_from_closure("closeLanes", |_| {
             close_lanes();
             Ok(())
@@ -149,7 +151,31 @@ fn close_at_exit(env: Env, queue: &Arc<Queue>) -> napi::Result<()> {
 /// Arguments of `process.once`.
 type Listen<'a> = FnArgs<(&'a str, Function<'a, Unknown<'a>, ()>)>;
 
+/// Has `exit()` close the lanes of the calling thread, should it be called there, before all that libraries have asked
+/// for: destructors of a thread's own values come first. Rust's `thread_local` leaves the main thread's out.
+fn close_first_in_exit() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        use std::ffi::{c_int, c_void};
+
+        unsafe extern "C" {
+            /// What C++ compilers call for a `thread_local`; of the library, null stands for one that is never unloaded.
+            fn __cxa_thread_atexit_impl(
+                destroy: extern "C" fn(*mut c_void),
+                value: *mut c_void,
+                library: *mut c_void,
+            ) -> c_int;
+        }
+        extern "C" fn close(_: *mut c_void) {
+            close_lanes();
+        }
+        // SAFETY: the addon is never unloaded, and its function needs no value. A failure leaves what there is without it.
+        let _ = unsafe { __cxa_thread_atexit_impl(close, std::ptr::null_mut(), std::ptr::null_mut()) };
+    }
+}
+
 fn close_lanes() {
-    let lanes = LANES.with_borrow(|lanes| lanes.clone().unwrap_or_default());
+    // Gone at the end of a worker's thread, of which the lanes are closed by then.
+    let lanes = LANES.try_with(|lanes| lanes.borrow().clone()).ok().flatten().unwrap_or_default();
     lanes.iter().filter_map(Weak::upgrade).for_each(|lane| lane.close());
 }

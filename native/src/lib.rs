@@ -10,6 +10,7 @@ mod checkpoint_object;
 mod cuda;
 mod error;
 mod feeds;
+mod from_js;
 mod lane;
 mod model_io;
 mod models;

@@ -81,7 +81,7 @@ pub fn read_model<R: BufRead + Seek>(mut reader: R) -> Walk<Declared> {
 }
 
 fn read_graph<R: BufRead + Seek>(reader: &mut R, length: u64, declared: &mut Declared) -> Walk<()> {
-    let end = reader.stream_position().map_err(drop)? + length;
+    let end = reader.stream_position().map_err(drop)?.saturating_add(length);
     while reader.stream_position().map_err(drop)? < end {
         match field(reader)? {
             (number @ (11 | 12), Field::Bytes(length)) => {

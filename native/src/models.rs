@@ -1,7 +1,7 @@
 //! The models of a session, all as paths or all as bytes, and how a session is opened from them.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 use std::ptr;
@@ -10,6 +10,7 @@ use ort_sys::OrtTrainingSession;
 
 use crate::checkpoint::State;
 use crate::error::{Failure, Result};
+use crate::from_js::Bytes;
 use crate::model_io::{Declared, read_model};
 use crate::options::SessionOptions;
 use crate::runtime::c_string;
@@ -23,7 +24,7 @@ pub struct Three<T> {
 
 pub enum Models {
     Paths(Three<String>),
-    Bytes(Three<Vec<u8>>),
+    Bytes(Three<Bytes>),
 }
 
 impl Models {
@@ -42,8 +43,8 @@ impl Models {
                 paths.eval.as_ref().map(|path| declared_in_file("evalModel", path)).transpose()?,
             )),
             Self::Bytes(bytes) => Ok((
-                declared_in_bytes("trainModel", &bytes.train)?,
-                bytes.eval.as_ref().map(|bytes| declared_in_bytes("evalModel", bytes)).transpose()?,
+                declared_in_bytes("trainModel", bytes.train.as_slice())?,
+                bytes.eval.as_ref().map(|bytes| declared_in_bytes("evalModel", bytes.as_slice())).transpose()?,
             )),
         }
     }
@@ -58,8 +59,12 @@ impl Models {
 }
 
 fn declared_in_file(what: &str, path: &str) -> Result<Declared> {
-    let file = File::open(path)
-        .map_err(|error| Failure::new("FILE_NOT_FOUND", format!("cannot open {what} {path}: {error}")))?;
+    let unusable = |reason: String| Failure::new("FILE_NOT_FOUND", format!("cannot open {what} {path}: {reason}"));
+    // To open a pipe would wait, with the whole lane, for somebody to write.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(unusable("it is not a regular file".into()));
+    }
+    let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
     read_model(BufReader::new(file)).map_err(|()| damaged(what, path))
 }
 
@@ -96,14 +101,15 @@ fn open_paths(state: &State, options: &SessionOptions, paths: &Three<String>) ->
     runtime.check("create the training session", status).map(|()| raw)
 }
 
-fn open_bytes(state: &State, options: &SessionOptions, bytes: &Three<Vec<u8>>) -> Result<*mut OrtTrainingSession> {
+fn open_bytes(state: &State, options: &SessionOptions, bytes: &Three<Bytes>) -> Result<*mut OrtTrainingSession> {
     let (runtime, training) = (state.runtime, state.training);
-    let parts = |bytes: &Option<Vec<u8>>| match bytes {
+    let parts = |bytes: Option<&Bytes>| match bytes.map(Bytes::as_slice) {
         Some(bytes) => (bytes.as_ptr().cast(), bytes.len()),
         None => (ptr::null(), 0),
     };
-    let (eval, eval_length) = parts(&bytes.eval);
-    let (optimizer, optimizer_length) = parts(&bytes.optimizer);
+    let (train, train_length) = parts(Some(&bytes.train));
+    let (eval, eval_length) = parts(bytes.eval.as_ref());
+    let (optimizer, optimizer_length) = parts(bytes.optimizer.as_ref());
     let mut raw = ptr::null_mut();
     // SAFETY: valid env, options and state; buffers of the lengths given, read during the call only.
     let status = unsafe {
@@ -111,8 +117,8 @@ fn open_bytes(state: &State, options: &SessionOptions, bytes: &Three<Vec<u8>>) -
             runtime.env,
             options.raw,
             state.raw,
-            bytes.train.as_ptr().cast(),
-            bytes.train.len(),
+            train,
+            train_length,
             eval,
             eval_length,
             optimizer,

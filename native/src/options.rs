@@ -14,8 +14,8 @@ use crate::runtime::{Runtime, c_string};
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NativeSessionOptions {
-    pub intra_op_threads: Option<i32>,
-    pub inter_op_threads: Option<i32>,
+    pub intra_op_threads: Option<f64>,
+    pub inter_op_threads: Option<f64>,
     pub cpu_memory_arena: Option<bool>,
     pub spinning: Option<bool>,
     pub deterministic: Option<bool>,
@@ -29,7 +29,8 @@ pub struct NativeSessionOptions {
 impl NativeSessionOptions {
     /// Threads of a step: as many as ONNX Runtime would take of itself, unless a number is given.
     pub fn threads(&self) -> usize {
-        let given = self.intra_op_threads.and_then(|count| usize::try_from(count).ok()).filter(|&count| count > 0);
+        let given = self.intra_op_threads.and_then(|count| threads("intraOpThreads", count).ok());
+        let given = given.and_then(|count| usize::try_from(count).ok()).filter(|&count| count > 0);
         given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
@@ -55,10 +56,11 @@ fn choose<T: Copy>(option: &str, valid: &[(&str, T)], given: &str) -> Result<T> 
     })
 }
 
-fn threads(option: &str, count: i32) -> Result<i32> {
+#[allow(clippy::cast_possible_truncation)] // Whole, and small.
+fn threads(option: &str, count: f64) -> Result<i32> {
     // ONNX Runtime takes 0 as "as many as there are cores".
-    if (0..=1024).contains(&count) {
-        return Ok(count);
+    if count.fract() == 0.0 && (0.0..=1024.0).contains(&count) {
+        return Ok(count as i32);
     }
     let message = format!("{option} must be 0 (one per core) to 1024, but is {count}");
     Err(Failure::new("INVALID_ARGUMENT", message))

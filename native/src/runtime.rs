@@ -148,6 +148,19 @@ impl Runtime {
     }
 }
 
+/// Gives memory that has been freed back to the system. glibc keeps it, apart for each arena that threads have used: a
+/// session on a new thread would take new memory beside what the last one has left.
+pub fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(keep: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: no pointers are involved.
+        unsafe { malloc_trim(0) };
+    }
+}
+
 fn check(ort: &OrtApi, doing: &str, status: OrtStatusPtr) -> Result<()> {
     let status = status.0;
     if status.is_null() {

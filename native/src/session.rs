@@ -16,7 +16,7 @@ use crate::model_io::{Declared, DeclaredTensor, Dimension};
 use crate::models::Models;
 use crate::onednn::OneDnn;
 use crate::options::{NativeSessionOptions, SessionOptions};
-use crate::runtime::{Runtime, c_string, text};
+use crate::runtime::{Runtime, c_string, text, trim_memory};
 use crate::tensor::{ElementType, OwnedTensor};
 
 /// What one of the two graphs takes and gives, without parameters and gradients, and what its last step left bound.
@@ -91,6 +91,7 @@ impl Drop for Session {
         // SAFETY: owned and released once; the state is still there.
         unsafe { (self.training.ReleaseTrainingSession)(self.raw) };
         self.state.has_session.store(false, Ordering::Relaxed);
+        trim_memory();
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{Either, Object, ToNapiValue, Uint8ArraySlice};
+use napi::bindgen_prelude::{Either, Object, ToNapiValue};
 use napi_derive::napi;
 
 use crate::checkpoint_object::NativeCheckpoint;
 use crate::error::{Failure, Result};
-use crate::feeds::copy_feeds;
+use crate::feeds::check_feeds;
+use crate::from_js::{Bytes, List};
 use crate::lane::Lane;
 use crate::models::{Models, Three};
 use crate::options::NativeSessionOptions;
@@ -18,14 +19,14 @@ use crate::tensor::{OwnedTensor, TensorIn, TensorOut};
 
 /// The models of a session: all as paths or all as bytes.
 #[napi(object, object_to_js = false)]
-pub struct NativeModels<'a> {
-    pub train: Either<String, Uint8ArraySlice<'a>>,
-    pub eval: Option<Either<String, Uint8ArraySlice<'a>>>,
-    pub optimizer: Option<Either<String, Uint8ArraySlice<'a>>>,
+pub struct NativeModels {
+    pub train: Either<String, Bytes>,
+    pub eval: Option<Either<String, Bytes>>,
+    pub optimizer: Option<Either<String, Bytes>>,
 }
 
-impl NativeModels<'_> {
-    fn copy(self) -> Result<Models> {
+impl NativeModels {
+    fn same_kind(self) -> Result<Models> {
         match self.train {
             Either::A(train) => Ok(Models::Paths(Three {
                 train,
@@ -33,7 +34,7 @@ impl NativeModels<'_> {
                 optimizer: path("optimizerModel", self.optimizer)?,
             })),
             Either::B(train) => Ok(Models::Bytes(Three {
-                train: train.to_vec(),
+                train,
                 eval: bytes("evalModel", self.eval)?,
                 optimizer: bytes("optimizerModel", self.optimizer)?,
             })),
@@ -41,9 +42,9 @@ impl NativeModels<'_> {
     }
 }
 
-type Source<'a> = Option<Either<String, Uint8ArraySlice<'a>>>;
+type Source = Option<Either<String, Bytes>>;
 
-fn path(what: &str, source: Source<'_>) -> Result<Option<String>> {
+fn path(what: &str, source: Source) -> Result<Option<String>> {
     match source {
         None => Ok(None),
         Some(Either::A(path)) => Ok(Some(path)),
@@ -51,12 +52,18 @@ fn path(what: &str, source: Source<'_>) -> Result<Option<String>> {
     }
 }
 
-fn bytes(what: &str, source: Source<'_>) -> Result<Option<Vec<u8>>> {
+fn bytes(what: &str, source: Source) -> Result<Option<Bytes>> {
     match source {
         None => Ok(None),
-        Some(Either::B(bytes)) => Ok(Some(bytes.to_vec())),
+        Some(Either::B(bytes)) if bytes.as_slice().is_empty() => Err(empty(what)),
+        Some(Either::B(bytes)) => Ok(Some(bytes)),
         Some(Either::A(_)) => Err(mixed(what, "a path, and trainModel as bytes")),
     }
+}
+
+/// ONNX Runtime takes a model without bytes as one that was not given.
+fn empty(what: &str) -> Failure {
+    Failure::new("INVALID_MODEL", format!("{what} has no bytes; is its memory detached?"))
 }
 
 fn mixed(what: &str, how: &str) -> Failure {
@@ -98,12 +105,12 @@ impl NativeSession {
 pub fn create_session<'env>(
     env: &'env Env,
     checkpoint: &NativeCheckpoint,
-    models: NativeModels<'_>,
+    models: NativeModels,
     options: NativeSessionOptions,
 ) -> napi::Result<Object<'env>> {
     let state = checkpoint.state()?;
     let lane = checkpoint.lane.clone();
-    let models = models.copy()?;
+    let models = models.same_kind()?;
     checkpoint.lane.promise(
         env,
         move || Session::create(state, &models, &options),
@@ -143,15 +150,15 @@ impl NativeSession {
 
     /// Outputs in the order of `trainOutputNames`.
     #[napi]
-    pub fn train_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn<'_>>) -> napi::Result<Object<'env>> {
-        let feeds = copy_feeds("the train step", &self.session()?.train.inputs, &feeds)?;
+    pub fn train_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn>) -> napi::Result<Object<'env>> {
+        let feeds = check_feeds("the train step", &self.session()?.train.inputs, feeds)?;
         self.promise(env, move |session| session.train_step(feeds), |_, outputs| Ok(tensors_to_js(outputs)))
     }
 
     /// Outputs in the order of `evalOutputNames`.
     #[napi]
-    pub fn eval_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn<'_>>) -> napi::Result<Object<'env>> {
-        let feeds = copy_feeds("the eval step", &self.session()?.eval_signature()?.inputs, &feeds)?;
+    pub fn eval_step<'env>(&self, env: &'env Env, feeds: HashMap<String, TensorIn>) -> napi::Result<Object<'env>> {
+        let feeds = check_feeds("the eval step", &self.session()?.eval_signature()?.inputs, feeds)?;
         self.promise(env, move |session| session.eval_step(feeds), |_, outputs| Ok(tensors_to_js(outputs)))
     }
 
@@ -167,13 +174,13 @@ impl NativeSession {
 
     #[napi]
     pub fn set_learning_rate<'env>(&self, env: &'env Env, rate: f64) -> napi::Result<Object<'env>> {
-        if !rate.is_finite() || rate < 0.0 {
-            let message = format!("the learning rate must be a number from 0, but is {rate}");
+        #[allow(clippy::cast_possible_truncation)] // ONNX Runtime computes with 32-bit rates.
+        let narrow = rate as f32;
+        if !narrow.is_finite() || narrow < 0.0 {
+            let message = format!("the learning rate must be a 32-bit number from 0, but is {rate}");
             return Err(Failure::new("INVALID_ARGUMENT", message).into());
         }
-        #[allow(clippy::cast_possible_truncation)] // ONNX Runtime computes with 32-bit rates.
-        let rate = rate as f32;
-        self.promise(env, move |session| session.set_learning_rate(rate), |_, ()| Ok(()))
+        self.promise(env, move |session| session.set_learning_rate(narrow), |_, ()| Ok(()))
     }
 
     #[napi]
@@ -199,10 +206,10 @@ impl NativeSession {
     pub fn copy_buffer_to_parameters<'env>(
         &self,
         env: &'env Env,
-        buffer: TensorIn<'_>,
+        buffer: TensorIn,
         trainable_only: bool,
     ) -> napi::Result<Object<'env>> {
-        let buffer = OwnedTensor::copy("parameter buffer", &buffer)?;
+        let buffer = OwnedTensor::from_js("parameter buffer", buffer)?;
         self.promise(env, move |session| session.copy_buffer_to_parameters(buffer, trainable_only), |_, ()| Ok(()))
     }
 
@@ -211,9 +218,9 @@ impl NativeSession {
         &self,
         env: &'env Env,
         path: String,
-        output_names: Vec<String>,
+        output_names: List<String>,
     ) -> napi::Result<Object<'env>> {
-        self.promise(env, move |session| session.export(&path, &output_names), |_, ()| Ok(()))
+        self.promise(env, move |session| session.export(&path, &output_names.0), |_, ()| Ok(()))
     }
 
     /// Frees the session behind all that is queued.

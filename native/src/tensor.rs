@@ -4,11 +4,12 @@ use std::ffi::c_void;
 use std::fmt::Write as _;
 use std::ptr;
 
-use napi::bindgen_prelude::{Uint8Array, Uint8ArraySlice};
+use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use ort_sys::{ONNXTensorElementDataType, OrtMemoryInfo, OrtTensorTypeAndShapeInfo, OrtValue};
 
 use crate::error::{Failure, Result};
+use crate::from_js::{Bytes, List};
 use crate::runtime::Runtime;
 
 /// The element types that cross the border. The numbers are those of `TensorProto.DataType` (ONNX).
@@ -58,12 +59,12 @@ impl ElementType {
     }
 }
 
-/// A tensor as JavaScript passes it in: `data` is a view of its bytes.
+/// A tensor as JavaScript passes it in: `data` is its bytes.
 #[napi(object, object_to_js = false)]
-pub struct TensorIn<'a> {
+pub struct TensorIn {
     pub r#type: String,
-    pub dims: Vec<f64>,
-    pub data: Uint8ArraySlice<'a>,
+    pub dims: List<f64>,
+    pub data: Bytes,
 }
 
 /// A tensor as JavaScript gets it.
@@ -81,44 +82,43 @@ pub struct TensorInfo {
     pub dims: Vec<f64>,
 }
 
-/// A tensor in memory of our own, of any alignment that the kernels may want.
+/// A tensor in memory of our own.
 pub struct OwnedTensor {
     pub element: ElementType,
     pub dims: Vec<i64>,
-    bytes: usize,
-    data: Vec<u64>,
+    data: Bytes,
 }
 
 impl OwnedTensor {
     pub fn zeros(element: ElementType, dims: Vec<i64>) -> Result<Self> {
         let bytes = byte_length(element, &dims)?;
-        Ok(Self { element, dims, bytes, data: vec![0; bytes.div_ceil(8)] })
+        Ok(Self { element, dims, data: Bytes::zeros(bytes) })
     }
 
-    /// Copies a tensor of JavaScript, whose memory may change or go as soon as the call returns. `what` names it.
-    pub fn copy(what: &str, tensor: &TensorIn) -> Result<Self> {
+    /// Checks a tensor of JavaScript. `what` names it.
+    pub fn from_js(what: &str, tensor: TensorIn) -> Result<Self> {
         let invalid = |message: String| Failure::new("INVALID_TENSOR", format!("{what}: {message}"));
         let element = ElementType::from_name(&tensor.r#type).ok_or_else(|| {
             invalid(format!("type must be one of {}, but is '{}'", ElementType::names(), tensor.r#type))
         })?;
         let dims = tensor
             .dims
+            .0
             .iter()
             .map(|&dim| to_dimension(dim).ok_or_else(|| invalid(format!("dimension {dim} is not a count"))))
             .collect::<Result<Vec<i64>>>()?;
         let expected = byte_length(element, &dims).map_err(|failure| invalid(failure.into_message()))?;
-        let given: &[u8] = &tensor.data;
-        if given.len() != expected {
+        let given = tensor.data.as_slice().len();
+        if given != expected {
             return Err(invalid(format!(
                 "dimensions {} of {} take {} elements, but the data has {}",
                 shape(&dims),
                 element.name(),
                 expected / element.size(),
-                given.len() / element.size()
+                given / element.size()
             )));
         }
-        let mut owned = Self::zeros(element, dims)?;
-        owned.as_bytes_mut().copy_from_slice(given);
+        let mut owned = Self { element, dims, data: tensor.data };
         if element == ElementType::Bool {
             // A C++ bool that is neither 0 nor 1 is undefined behaviour.
             owned.as_bytes_mut().iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
@@ -127,13 +127,11 @@ impl OwnedTensor {
     }
 
     pub fn as_bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `data` holds at least `bytes` bytes, and any byte pattern is a valid u64.
-        unsafe { std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), self.bytes) }
+        self.data.as_mut_slice()
     }
 
     pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts(self.data.as_ptr().cast(), self.bytes) }
+        self.data.as_slice()
     }
 
     /// An `OrtValue` over this memory.
@@ -147,9 +145,9 @@ impl OwnedTensor {
     /// # Safety
     /// The value must be dropped before the tensor.
     pub unsafe fn as_lasting_value(&mut self, runtime: &'static Runtime) -> Result<Value<'static>> {
-        let data = self.data.as_mut_ptr().cast();
-        // SAFETY: the memory is `bytes` long and lies on the CPU; the caller promises the rest.
-        unsafe { Value::over(runtime, runtime.cpu, data, self.bytes, self.element, &self.dims) }
+        let data = self.data.as_mut_slice();
+        // SAFETY: the memory is that long and lies on the CPU; the caller promises the rest.
+        unsafe { Value::over(runtime, runtime.cpu, data.as_mut_ptr().cast(), data.len(), self.element, &self.dims) }
     }
 
     pub fn into_js(self) -> TensorOut {
@@ -215,11 +213,12 @@ impl Value<'_> {
         let element = ElementType::from_onnx(number).ok_or_else(|| unsupported(what, number))?;
         let mut owned = OwnedTensor::zeros(element, dims)?;
         let mut data = ptr::null_mut();
-        // SAFETY: a tensor of this type and shape has `owned.bytes` bytes at `data`, which may be null if there are none.
+        // SAFETY: a tensor of this type and shape has as many bytes at `data`, which may be null if there are none.
         unsafe {
             runtime.check("read a tensor", (ort.GetTensorMutableData)(self.raw, &raw mut data))?;
-            if owned.bytes > 0 {
-                ptr::copy_nonoverlapping(data.cast(), owned.as_bytes_mut().as_mut_ptr(), owned.bytes);
+            let target = owned.as_bytes_mut();
+            if !target.is_empty() {
+                ptr::copy_nonoverlapping(data.cast(), target.as_mut_ptr(), target.len());
             }
         }
         Ok(owned)

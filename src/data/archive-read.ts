@@ -72,12 +72,29 @@ export async function* readArchive(
   );
   feeding.catch((error) => entries.destroy(error));
 
+  const meant = (error: unknown): unknown => {
+    signal?.throwIfAborted();
+    if (error instanceof OrtuneError || (error as NodeJS.ErrnoException).syscall !== undefined) return error;
+    // The words of zlib and tar-stream.
+    return fail(`it is damaged or not whole (${(error as Error).message}); fetch it again`, error);
+  };
+  /** Where an archive breaks off within a file, its reader is the first to know. */
+  async function* contentOf(entry: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* entry;
+    } catch (error) {
+      throw meant(error);
+    }
+  }
+
   const seen = new Set<string>();
   let count = 0;
   try {
     for await (const entry of entries) {
       if (++count > MAX_ENTRIES) throw fail(`it has more than ${MAX_ENTRIES} entries`);
       const { size, type } = entry.header;
+      // tar-stream passes on a size that it cannot read, and then waits for bytes that never come.
+      if (!Number.isSafeInteger(size)) throw fail('an entry of it has no readable size');
       const name = entry.header.name.replace(/^(\.\/)+/, '');
       if (wants(name)) {
         if (type !== 'file' && type !== 'contiguous-file') {
@@ -86,7 +103,7 @@ export async function* readArchive(
         if (seen.has(name)) throw fail(`${JSON.stringify(name)} is in it twice`);
         if (size > MAX_FILE_BYTES) throw fail(`${JSON.stringify(name)} in it is said to have ${size} bytes`);
         seen.add(name);
-        yield { name, size, content: entry as unknown as AsyncIterable<Uint8Array> };
+        yield { name, size, content: contentOf(entry as unknown as AsyncIterable<Uint8Array>) };
       } else {
         if (type !== 'directory') onIgnored(entry.header.name);
         entry.resume();
@@ -94,10 +111,7 @@ export async function* readArchive(
     }
     await feeding;
   } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof OrtuneError || (error as NodeJS.ErrnoException).syscall !== undefined) throw error;
-    // The words of zlib and tar-stream.
-    throw fail(`it is damaged or not whole (${(error as Error).message}); fetch it again`, error);
+    throw meant(error);
   } finally {
     entries.destroy();
     await feeding.catch(() => {});

@@ -137,8 +137,13 @@ async function readIndex(path: string): Promise<Index | undefined> {
     const end = size - TRAILER_BYTES - length;
     if (trailer.toString('latin1', 0, 8) !== MAGIC || end < 0) return undefined;
     const index = JSON.parse((await read(length, end)).toString()) as Index;
-    const last = index.files.at(-1);
-    return end === (last ? last[1] + last[2] : 0) ? index : undefined;
+    let next = 0;
+    for (const [name, offset, length] of index.files) {
+      if (typeof name !== 'string' || offset !== next || !(Number.isSafeInteger(length) && length >= 0))
+        return undefined;
+      next += length;
+    }
+    return next === end ? index : undefined;
   } catch {
     return undefined;
   } finally {

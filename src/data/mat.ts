@@ -12,8 +12,8 @@ export interface MatArray {
 }
 
 const HEADER_BYTES = 128;
-/** A compressed element may claim to be anything; the label files of real data sets stay far below this. */
-const MAX_INFLATED_BYTES = 64 * 2 ** 20;
+/** Compressed elements may claim to be anything; those of a real data set's labels stay far below this, all together. */
+const MAX_INFLATED_BYTES = 16 * 2 ** 20;
 
 const MI_INT8 = 1;
 const MI_INT32 = 5;
@@ -69,9 +69,12 @@ export function readMat(bytes: Uint8Array, where: string): Map<string, MatArray>
   if (version !== 0x0100) throw fail(`version 0x${version.toString(16)} in the header, expected 0x100`);
 
   const arrays = new Map<string, MatArray>();
+  let inflatable = MAX_INFLATED_BYTES;
   for (let element of elements(bytes.subarray(HEADER_BYTES), little, fail)) {
     if (element.type === MI_COMPRESSED) {
-      const inner = elements(inflate(element.data, fail), little, fail).next();
+      const inflated = inflate(element.data, inflatable, fail);
+      inflatable -= inflated.length;
+      const inner = elements(inflated, little, fail).next();
       if (inner.done) throw fail('a compressed element is empty');
       element = inner.value;
     }
@@ -102,9 +105,9 @@ function* elements(bytes: Uint8Array, little: boolean, fail: (problem: string) =
   }
 }
 
-function inflate(data: Uint8Array, fail: (problem: string) => OrtuneError): Uint8Array {
+function inflate(data: Uint8Array, most: number, fail: (problem: string) => OrtuneError): Uint8Array {
   try {
-    return inflateSync(data, { maxOutputLength: MAX_INFLATED_BYTES });
+    return inflateSync(data, { maxOutputLength: Math.max(1, most) });
   } catch (error) {
     throw fail(`a compressed element cannot be inflated (${(error as Error).message})`);
   }

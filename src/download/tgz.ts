@@ -30,6 +30,8 @@ export async function* readTgz(archive: string, guard: ArchiveGuard): AsyncGener
   try {
     for await (const entry of entries) {
       const { name, type, size = 0 } = entry.header;
+      // The library passes on a size that it cannot read, and then waits for bytes that never come.
+      if (!Number.isSafeInteger(size)) throw new Error(`${JSON.stringify(name)} has no readable size`);
       if (type === 'directory') {
         entry.resume();
         yield { name, kind: 'folder', size: 0 };

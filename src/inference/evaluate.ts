@@ -105,14 +105,14 @@ export async function trainedOn(
 ): Promise<{ root?: string | undefined; split?: string | undefined; seed?: number | undefined }> {
   const file = join(folder, 'run.json');
   const text = await readFile(file, 'utf8').catch(() => '{}');
-  let run: { dataset?: { root?: unknown; split?: unknown; seed?: unknown }; options?: { seed?: unknown } };
+  let run: { dataset?: { root?: unknown; split?: unknown; seed?: unknown }; options?: { seed?: unknown } } | null;
   try {
     run = JSON.parse(text);
   } catch (error) {
     // Guessed, the split would be another, with pictures that the model has learnt.
     throw new OrtuneError('RESULT_INVALID', `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
   }
-  const { root, split, seed = run.options?.seed } = run.dataset ?? {};
+  const { root, split, seed = run?.options?.seed } = run?.dataset ?? {};
   if (typeof root !== 'string') return {};
   if (data !== undefined && root !== resolve(data) && root !== dirname(resolve(data))) return {};
   return {

@@ -52,7 +52,8 @@ async function recordedDigest(file: string): Promise<string | undefined> {
   const name = basename(file);
   const run = await readRecord(join(dirname(file), 'run.json'));
   const own = await readRecord(file.replace(/(\.onnx)?$/, '.json'));
-  const { sha256 } = run.files?.[name] ?? (basename(String(own.file)) === name ? own : {});
+  const isOwn = typeof own.file === 'string' && basename(own.file) === name;
+  const { sha256 } = run.files?.[name] ?? (isOwn ? own : {});
   return typeof sha256 === 'string' ? sha256 : undefined;
 }
 

@@ -36,10 +36,14 @@ export function differences(before: unknown, now: unknown, path: readonly string
   if (isDeepStrictEqual(before, now)) return [];
   if (isSection(before) && isSection(now)) {
     const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
-    return names.flatMap((name) => differences(before[name], now[name], [...path, name]));
+    return names.flatMap((name) => differences(own(before, name), own(now, name), [...path, name]));
   }
   return [`${path.join('.')}: ${shown(before)} before, ${shown(now)} now`];
 }
+
+/** Not what every object has, as `constructor`. */
+const own = (section: Readonly<Record<string, unknown>>, name: string): unknown =>
+  Object.hasOwn(section, name) ? section[name] : undefined;
 
 const isSection = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

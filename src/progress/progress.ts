@@ -1,4 +1,4 @@
-import { readFile, rm, rmdir } from 'node:fs/promises';
+import { readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OrtuneError } from '../errors.ts';
 import { type Holder, lock } from '../lock.ts';
@@ -7,7 +7,8 @@ import type { Emit } from '../training/events.ts';
 import type { Candidate, PassRecord } from '../training/pass-state.ts';
 import { makeFolder } from '../write-files.ts';
 import { differences, type Fingerprint } from './fingerprint.ts';
-import { keepNewest, newestRecord, numbersOf, writeRecord } from './records.ts';
+import { keepNewest, newestRecord, numbersOf, removeAbandoned, type StoredRecord, writeRecord } from './records.ts';
+import { parseState, type State } from './state.ts';
 
 /** Files of a record. */
 const CHECKPOINT = 'checkpoint';
@@ -50,15 +51,6 @@ export interface Keeper {
   newest(options: { readonly before: number; readonly discard: boolean }): Promise<Found | undefined>;
 }
 
-interface State {
-  readonly fingerprint: Fingerprint;
-  readonly record: PassRecord;
-  readonly best?: Omit<Candidate, 'values'> & {
-    /** Bytes of each value in {@link BEST}, in order. */
-    readonly values: readonly (readonly [string, number])[];
-  };
-}
-
 const folderOf = (out: string) => `${resolve(out)}.progress`;
 
 /** Whether something was kept of a run for `out`. */
@@ -96,6 +88,7 @@ export class Progress implements AsyncDisposable {
     const folder = folderOf(options.out);
     const release = await acquire(folder, options.out);
     try {
+      await removeAbandoned(folder);
       const found = await find(folder, options);
       const [newest = 0] = await numbersOf(folder);
       return new Progress(folder, options, release, newest + 1, found);
@@ -138,10 +131,9 @@ export class Progress implements AsyncDisposable {
     // Until its first record, what lies there is another run's.
     if (this.#first && !this.found) return undefined;
     for (let below: number | undefined; ; ) {
-      const stored = await newestRecord(this.#folder, tellDamaged(this.#options.emit), below);
+      const stored = await newestState(this.#folder, this.#options.emit, below);
       if (!stored) return undefined;
-      const found = await foundIn(stored.folder, await readState(stored.folder));
-      if (found.record.updates < before) return found;
+      if (stored.state.record.updates < before) return foundIn(stored);
       if (discard) await rm(stored.folder, { recursive: true, force: true });
       below = stored.number;
     }
@@ -194,7 +186,7 @@ async function acquire(folder: string, out: string): Promise<() => Promise<void>
 }
 
 async function find(folder: string, { out, resume, fingerprint, emit }: ProgressOptions): Promise<Found | undefined> {
-  const stored = await newestRecord(folder, tellDamaged(emit));
+  const stored = await newestState(folder, emit);
   if (!stored) {
     if (!resume) return undefined;
     throw new OrtuneError(
@@ -202,14 +194,13 @@ async function find(folder: string, { out, resume, fingerprint, emit }: Progress
       `--resume: expected a run to go on with in ${folder}, found none. Leave --resume out to begin one.`,
     );
   }
-  const state = await readState(stored.folder);
   if (!resume) {
-    const { pass, batches } = state.record;
+    const { pass, batches } = stored.state.record;
     const text = `an unfinished run lies in ${folder} (pass ${pass}, ${batches} batches); --resume would go on with it, this run will replace it.`;
     emit({ type: 'note', text });
     return undefined;
   }
-  const changed = differences(state.fingerprint, fingerprint);
+  const changed = differences(stored.state.fingerprint, fingerprint);
   if (changed.length > 0) {
     throw new OrtuneError(
       'RESUME_CHANGED',
@@ -217,15 +208,34 @@ async function find(folder: string, { out, resume, fingerprint, emit }: Progress
         'Undo that, or leave --resume out to begin anew.',
     );
   }
-  return foundIn(stored.folder, state);
+  return foundIn(stored);
 }
 
-const tellDamaged = (emit: Emit) => (damaged: string, reason: string) =>
-  emit({ type: 'note', text: `${damaged} is damaged (${reason}); the record before it is used` });
+interface StoredState extends StoredRecord {
+  readonly state: State;
+}
 
-const readState = async (folder: string): Promise<State> => JSON.parse(await readFile(join(folder, STATE), 'utf8'));
+/** The newest record that is whole and says where a run stood. */
+async function newestState(folder: string, emit: Emit, before?: number): Promise<StoredState | undefined> {
+  const tell = (damaged: string, reason: string) =>
+    emit({ type: 'note', text: `${damaged} is damaged (${reason}); the record before it is used` });
+  for (let below = before; ; ) {
+    const stored = await newestRecord(folder, tell, below);
+    if (!stored) return undefined;
+    try {
+      const state = parseState(await readFile(join(stored.folder, STATE), 'utf8'));
+      const size = (await stat(join(stored.folder, BEST)).catch(() => undefined))?.size;
+      const expected = state.best?.values.reduce((sum, [, bytes]) => sum + bytes, 0);
+      if (size !== expected) throw new Error(`${BEST} has ${size} bytes, expected ${expected}`);
+      return { ...stored, state };
+    } catch (error) {
+      tell(stored.folder, (error as Error).message);
+      below = stored.number;
+    }
+  }
+}
 
-async function foundIn(folder: string, { record, best }: State): Promise<Found> {
+async function foundIn({ folder, state: { record, best } }: StoredState): Promise<Found> {
   return {
     record,
     best: best && (await readBest(join(folder, BEST), best)),

@@ -1,17 +1,18 @@
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { z } from 'zod';
 import { digestsOf } from '../download/checksum.ts';
 import { makeFolder, syncFile, syncFolder, writeSynced } from '../write-files.ts';
 
 /** Lists the other files of a record with their sizes and checksums; written last. */
 const MANIFEST = 'manifest.json';
+/** A record on its way in, and one on its way out. */
+const [NEW, OLD] = ['.new', '.old'] as const;
 /** Records that are kept: the newest, and the one before should that be damaged. */
 const KEPT = 2;
 
-interface Entry {
-  readonly bytes: number;
-  readonly sha256: string;
-}
+const manifestFile = z.record(z.string(), z.object({ bytes: z.number(), sha256: z.string() }));
+type Entry = z.infer<typeof manifestFile>[string];
 
 /** A record that is whole. */
 export interface StoredRecord {
@@ -32,7 +33,7 @@ export async function writeRecord(
   files: Readonly<Record<string, Uint8Array | ((path: string) => Promise<void>)>>,
 ): Promise<void> {
   // One name, as one run at a time has the folder: what a killed one left goes.
-  const staging = join(folder, '.new');
+  const staging = join(folder, NEW);
   await rm(staging, { recursive: true, force: true });
   await makeFolder(staging);
   try {
@@ -59,11 +60,18 @@ export async function writeRecord(
   await keepNewest(folder, KEPT);
 }
 
-/** Removes all records but the newest few. */
+/** Removes all records but the newest few, each as a whole: none is left half for a record. */
 export async function keepNewest(folder: string, kept: number): Promise<void> {
   for (const number of (await numbersOf(folder)).slice(kept)) {
-    await rm(join(folder, nameOf(number)), { recursive: true, force: true });
+    await removeAbandoned(folder);
+    await rename(join(folder, nameOf(number)), join(folder, OLD));
   }
+  await removeAbandoned(folder);
+}
+
+/** What a killed run left half written, or half removed. */
+export async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of [NEW, OLD]) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /**
@@ -98,7 +106,7 @@ const nameOf = (number: number) => String(number).padStart(6, '0');
 async function defectOf(folder: string): Promise<string | undefined> {
   let manifest: Record<string, Entry>;
   try {
-    manifest = JSON.parse(await readFile(join(folder, MANIFEST), 'utf8'));
+    manifest = manifestFile.parse(JSON.parse(await readFile(join(folder, MANIFEST), 'utf8')));
   } catch (error) {
     return `${MANIFEST} cannot be read: ${(error as Error).message}`;
   }

@@ -76,15 +76,17 @@ function check(data: unknown, locate: Locate): z.infer<typeof recipeSchema> {
   if (success) return recipe;
   const complaints = error.issues.flatMap((issue) => complaintsOf(issue, [], locate));
   const left = complaints.length - MOST_COMPLAINTS;
-  const shown = left > 0 ? [...complaints.slice(0, MOST_COMPLAINTS), `and ${left} more`] : complaints;
+  const shown = complaints.slice(0, MOST_COMPLAINTS).map((complaint) => complaint());
+  if (left > 0) shown.push(`and ${left} more`);
   throw new OrtuneError('RECIPE_INVALID', shown.join('\n'));
 }
 
-function complaintsOf(issue: z.core.$ZodIssue, above: Path, locate: Locate): string[] {
+/** Each to be worded when it is shown: to find the lines of ten thousand takes seconds. */
+function complaintsOf(issue: z.core.$ZodIssue, above: Path, locate: Locate): (() => string)[] {
   const path = [...above, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     const known = issue.message.split(', ');
-    return issue.keys.map((key) => {
+    return issue.keys.map((key) => () => {
       const meant = nearest(key, known);
       const remedy = meant === undefined ? `expected one of ${issue.message}` : `did you mean ${meant}?`;
       return `${locate([...path, key], 'key')}: ${named([...path, key])}: unknown setting; ${remedy}`;
@@ -94,10 +96,10 @@ function complaintsOf(issue: z.core.$ZodIssue, above: Path, locate: Locate): str
   const begun = issue.code === 'invalid_union' && issue.errors.find((form) => form.every(isInside));
   if (begun && begun.length > 0) return begun.flatMap((inner) => complaintsOf(inner, path, locate));
   if (issue.code === 'invalid_key') {
-    return [`${locate(path, 'key')}: ${named(path)}: expected ${issue.issues[0]?.message}`];
+    return [() => `${locate(path, 'key')}: ${named(path)}: expected ${issue.issues[0]?.message}`];
   }
-  const came = shown(inputOf(issue));
-  return [`${locate(path, 'value')}: ${named(path)}: expected ${issue.message}; received ${came}`];
+  const came = () => shown(inputOf(issue));
+  return [() => `${locate(path, 'value')}: ${named(path)}: expected ${issue.message}; received ${came()}`];
 }
 
 /** Of a choice by kind the issue names the kind, but holds all that was chosen for. */

@@ -159,19 +159,24 @@ export class TrainingSession {
 
   /** @param least the smallest label that there is */
   #toNative(step: string, feeds: Tensors, least: number): Record<string, NativeTensor> {
-    const native = Object.entries(feeds).map(([name, tensor]) => [name, toNative(`${step} input '${name}'`, tensor)]);
-    const label = feeds[LABEL];
+    const native = Object.fromEntries(
+      Object.entries(feeds).map(([name, tensor]) => [name, toNative(`${step} input '${name}'`, tensor)]),
+    );
+    const label = native[LABEL];
     const classes = this.#classes;
     if (classes !== undefined && label?.type === 'int64') {
-      const row = label.data.findIndex((value) => value < least || value >= classes);
+      // What is checked is what goes on: another thread may write to the memory, if it is shared.
+      const values = new BigInt64Array(label.data.slice().buffer);
+      const row = values.findIndex((value) => value < least || value >= classes);
       if (row >= 0) {
         throw new OrtuneError(
           'LABEL',
-          `${step} input '${LABEL}': expected labels from ${least} to ${classes - 1}, received ${label.data[row]} in row ${row}`,
+          `${step} input '${LABEL}': expected labels from ${least} to ${classes - 1}, received ${values[row]} in row ${row}`,
         );
       }
+      native[LABEL] = { ...label, data: new Uint8Array(values.buffer) };
     }
-    return Object.fromEntries(native);
+    return native;
   }
 }
 

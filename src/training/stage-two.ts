@@ -169,7 +169,7 @@ async function partitionOf(file: string): Promise<Partition> {
 type Section = Readonly<Record<string, unknown>>;
 
 async function readRun(file: string): Promise<{ options: Section; dataset: Section }> {
-  let run: { options?: Section; dataset?: Section } | null;
+  let run: { options?: Section | null; dataset?: Section | null } | null;
   try {
     run = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
@@ -179,6 +179,6 @@ async function readRun(file: string): Promise<{ options: Section; dataset: Secti
     );
   }
   const { options, dataset } = run ?? {};
-  if (typeof options === 'object' && typeof dataset === 'object') return { options, dataset };
+  if (options && dataset && typeof options === 'object' && typeof dataset === 'object') return { options, dataset };
   throw new OrtuneError('STAGE_ONE', `${file}: expected the record of a run with its options and data.`);
 }

@@ -40,12 +40,22 @@ export const STORED_TYPES = {
   bool: { bytes: 1, floating: false, decode: (buffer) => new Uint8Array(buffer) },
 } as const satisfies Record<string, TypeRule>;
 
+/** Most dimensions of a tensor: as many as numpy and torch allow. */
+export const MOST_DIMS = 64;
+
 /**
  * Number of bytes that a tensor fills.
  * @param where file and tensor, for the message
- * @throws OrtuneError `WEIGHTS_INVALID` when a dimension is no whole number or the product leaves the safe integers
+ * @throws OrtuneError `WEIGHTS_INVALID` when there are too many dimensions, one is no whole number, or the product leaves
+ *   the safe integers
  */
 export function byteLength(type: StoredType, dims: readonly number[], where: string): number {
+  if (dims.length > MOST_DIMS) {
+    throw new OrtuneError(
+      'WEIGHTS_INVALID',
+      `${where}: expected a shape of at most ${MOST_DIMS} dimensions, received ${dims.length}`,
+    );
+  }
   let bytes: number = STORED_TYPES[type].bytes;
   // A zero anywhere makes the product harmless, but [2^52, 2^52, 0] is no honest shape: every step is checked.
   for (const length of dims) {

@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, relative, resolve, sep } from 'node:path';
 import { type ElementType, elementType, tensorBytes } from '../../onnx/model.ts';
 import { type ModelMessage, ModelProto, type TensorMessage, toNumber } from '../../onnx/proto.ts';
@@ -110,6 +110,8 @@ async function readExternal(
       `${where}: expected ${expected} bytes at a whole offset of '${location}', received ${length} at ${offset}`,
     );
   }
+  if (!(await stat(target)).isFile())
+    throw invalid(`${where}: expected its values in the file '${location}', received a folder or device`);
   const file = await FileReader.open(target);
   try {
     return await file.read(offset, length, `the values of '${message.name}'`);

@@ -57,10 +57,13 @@ class Machine {
   readonly #rules: PickleRules;
   readonly #stack: unknown[] = [];
   readonly #memo = new Map<number, unknown>();
+  /** Items that calls may still be given. Each takes a byte of an honest file; one list could be given to any number of calls. */
+  #budget: number;
 
   constructor(bytes: Uint8Array, start: number, rules: PickleRules) {
     this.input = new PickleInput(bytes, start);
     this.#rules = rules;
+    this.#budget = bytes.length;
   }
 
   run(): unknown {
@@ -205,6 +208,8 @@ class Machine {
     if (!(callee instanceof PickleGlobal && callee.call && Array.isArray(args))) {
       throw this.#broken('a call of something that is no allowed function');
     }
+    for (const arg of args) this.#budget -= Array.isArray(arg) ? arg.length : arg instanceof Map ? arg.size : 1;
+    if (this.#budget < 0) throw this.#broken('more items in calls than it has bytes');
     return this.#push(callee.call(...args));
   }
 

@@ -1,5 +1,5 @@
 import { OrtuneError } from '../errors.ts';
-import { decode } from './element-types.ts';
+import { decode, MOST_DIMS } from './element-types.ts';
 import type { WeightFile, WeightFormat, WeightInfo, WeightTensor } from './types.ts';
 
 /** A tensor that a format's reader found: what it is, and how to get its little-endian, row-major bytes. */
@@ -60,7 +60,7 @@ export function isCount(value: unknown): value is number {
 
 /** Whether a value out of a file can be a shape. */
 export function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(isCount);
+  return Array.isArray(value) && value.length <= MOST_DIMS && value.every(isCount);
 }
 
 /** An error about a file that breaks its format's rules. */

@@ -18,7 +18,9 @@ export type CommandName =
   | 'inspect'
   | 'predict'
   | 'pretrain'
-  | 'preview';
+  | 'preview'
+  | 'report'
+  | 'serve';
 
 /** The executable. */
 export const ORTUNE = fileURLToPath(new URL('../../scripts/ortune.mjs', import.meta.url));

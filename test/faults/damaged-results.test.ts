@@ -107,14 +107,17 @@ describe('a run.json that is damaged', () => {
     expect(await predict(picture(), { model: model(), threads: 1 }).next()).toMatchObject({ done: false });
   });
 
-  it('of stage one stops stage two', async () => {
-    await truncate(workshop.path(`${one}/run.json`), 500);
-    const options = { data: workshop.data, from: workshop.path(one), out: workshop.path('three'), passes: 1 };
-    await expect(finetune(options)).rejects.toMatchObject({
-      code: 'STAGE_ONE',
-      message: expect.stringContaining('run.json'),
-    });
-  });
+  it.each(['{"command":', 'null', '{"options":null,"dataset":null}'])(
+    'of stage one, %s, stops stage two',
+    async (text) => {
+      await writeFile(workshop.path(`${one}/run.json`), text);
+      const options = { data: workshop.data, from: workshop.path(one), out: workshop.path('three'), passes: 1 };
+      await expect(finetune(options)).rejects.toMatchObject({
+        code: 'STAGE_ONE',
+        message: expect.stringContaining('run.json'),
+      });
+    },
+  );
 });
 
 it('the command exits with 1, without a stack', async () => {

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,25 +10,10 @@ import { evaluate, predict } from '../../src/inference/index.ts';
 import type { Recipe } from '../../src/recipes/index.ts';
 import { finetune, pretrain } from '../../src/training/index.ts';
 import { runCommand } from '../cli/command.ts';
+import { everythingOf } from '../everything-of.ts';
 import { Disk, describeWithDisks } from '../mounts.ts';
 import { jpegBytes } from './jpeg-bytes.ts';
 import { pngBytes } from './png-bytes.ts';
-
-/** All below a folder, and itself: what the system knows of it but for the time of reading, and its content. */
-async function everythingOf(folder: string): Promise<Map<string, string>> {
-  const names = ['.', ...(await readdir(folder, { recursive: true }))].sort();
-  const found = new Map<string, string>();
-  for (const name of names) {
-    const path = join(folder, name);
-    const { mode, size, mtimeNs, ctimeNs, ino, nlink } = await lstat(path, { bigint: true });
-    const type = Number(mode) & 0o170000;
-    const content =
-      type === 0o100000 ? await readFile(path) : type === 0o120000 ? await readlink(path) : 'neither file nor link';
-    const digest = createHash('sha256').update(content).digest('hex');
-    found.set(name, [mode, size, mtimeNs, ctimeNs, ino, nlink, digest].join(' '));
-  }
-  return found;
-}
 
 const RECIPE: Recipe = {
   name: 'tiny',
