@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Progress } from '../../src/progress/index.ts';
 import { newestRecord, writeRecord } from '../../src/progress/records.ts';
 
 let folder: string;
@@ -56,4 +57,15 @@ describe('the newest record', () => {
     await expect(failing).rejects.toThrow('no');
     expect(await readdir(folder)).toEqual(['000001']);
   });
+});
+
+it('what a run left that was killed while it removed its records goes with the next', async () => {
+  const out = join(folder, 'result');
+  for (const name of ['.old', '.new']) {
+    await mkdir(join(`${out}.progress`, name), { recursive: true });
+    await writeFile(join(`${out}.progress`, name, 'checkpoint'), 'half');
+  }
+  const opened = Progress.open({ out, resume: true, every: 1, fingerprint: {} as never, emit: () => {} });
+  await expect(opened).rejects.toMatchObject({ code: 'RESUME_NOTHING' });
+  expect(await readdir(folder)).toEqual([]);
 });
