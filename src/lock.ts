@@ -15,6 +15,9 @@ export interface Holder {
   readonly id: string;
 }
 
+/** Locks of this process that are released, though they could not be removed. */
+const released = new Set<string>();
+
 /**
  * Keeps other processes off something, until the lock is released or its process ends, however it does.
  *
@@ -36,8 +39,10 @@ export async function lock(file: string, busy: (holder: Holder | undefined) => E
   } finally {
     await rm(draft, { force: true }).catch(() => {});
   }
-  // Where it cannot be removed any more, it is nobody's once the process has ended.
-  return () => rm(file, { force: true }).catch(() => {});
+  return async () => {
+    // On a disk that has become read-only, say. To other processes it is nobody's once this one has ended.
+    await rm(file, { force: true }).catch(() => released.add(id));
+  };
 }
 
 /**
@@ -98,7 +103,8 @@ async function read(file: string): Promise<Holder | 'unreadable' | undefined> {
   }
 }
 
-const holds = ({ pid, begun }: Holder): boolean => isAlive(pid) && (begun === undefined || beginOf(pid) === begun);
+const holds = ({ pid, begun, id }: Holder): boolean =>
+  !released.has(id) && isAlive(pid) && (begun === undefined || beginOf(pid) === begun);
 
 /** When a process began, in ticks since the system did; nothing where the system does not tell. */
 function beginOf(pid: number): string | undefined {

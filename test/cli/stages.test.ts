@@ -71,6 +71,7 @@ describe('a run', () => {
       testFlip: false,
       testMean: 'pictures',
       keep: 'last',
+      keepTop: 0,
       metric: 'top1',
       seed: 0,
       device: 'cpu',
