@@ -146,7 +146,8 @@ const vanishedFolder: Fault = async (scene) => {
   const { trial } = scene;
   const gone = `${trial.results()}-gone`;
   const run = await trial.run({
-    moment: momentOf(scene),
+    // Once the result is in its place it vanishes with the folder.
+    moment: momentOf(scene, ['starting', 'preparing', 'training', 'recording', 'testing']),
     async act() {
       trial.hasOlder = false;
       trial.kept = undefined;
