@@ -61,7 +61,7 @@ const everyFlag: Promise<ReadonlySet<string>> = (async () => {
   const commands = globSync('src/cli/*.ts', { cwd: root }).map((file) => file.slice('src/cli/'.length, -'.ts'.length));
   const own = await Promise.all([...commands, 'setup'].map((name) => flagsOf(name)));
   const tools =
-    '--depth --enable_training_apis --expose-gc --ignore-scripts --image-size --inputs --kinds --logdir --pictures --rounds --runs --steps --version';
+    '--depth --enable_training_apis --expose-gc --ignore-scripts --image-size --inputs --kinds --logdir --minutes --pictures --rounds --runs --steps --version';
   return new Set([...own.flat(), ...tools.split(' ')]);
 })();
 
