@@ -45,6 +45,6 @@ export const canMount = (() => {
   }
 })();
 
-/** Tests that need {@link Disk}. */
+/** Tests that need {@link Disk}. Without the right to mount there is no such disk, and they are skipped, saying so. */
 export const describeWithDisks = (name: string, tests: () => void) =>
-  canMount ? describe(name, tests) : describe.skip(`${name} (skipped: mounting is not permitted here)`, tests);
+  describe.skipIf(!canMount)(canMount ? name : `${name} (skipped: mounting is not permitted here)`, tests);

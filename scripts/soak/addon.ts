@@ -7,7 +7,6 @@
 import { readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ADAM_DEFAULTS, buildArtifacts, buildResNet, wholeNetwork } from '../../onnx/index.ts';
 import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtime/index.ts';
@@ -15,7 +14,7 @@ import { CheckpointState, type Tensors, TrainingSession } from '../../src/runtim
 const SIDE = 32;
 
 /** What the process holds. */
-export interface Held {
+interface Held {
   /** Resident memory in bytes, after a collection where the process exposes that. */
   readonly memory: number;
   /** Open files and threads; 0 where the system has no `/proc`. */
@@ -25,7 +24,7 @@ export interface Held {
   readonly resources: number;
 }
 
-export interface Soak {
+interface Soak {
   /** What is held after each twentieth of the rounds; the first is after the warm-up. */
   readonly held: readonly Held[];
   /** Bytes by which memory grew for each round, by least squares over all of `held`. */
@@ -38,7 +37,7 @@ export interface AddonSoak {
 }
 
 /** Runs both, each after a twentieth of its rounds as a warm-up. */
-export async function soakAddon(rounds: { readonly steps: number; readonly sessions: number }): Promise<AddonSoak> {
+async function soakAddon(rounds: { readonly steps: number; readonly sessions: number }): Promise<AddonSoak> {
   const model = buildResNet({ depth: 18, width: 0.0625, imageSize: SIDE, classes: 5 });
   const artifacts = buildArtifacts(model, wholeNetwork(model, 'live', ADAM_DEFAULTS));
   const { trainingModel: trainModel, evalModel, optimizerModel, checkpoint } = artifacts;
@@ -85,7 +84,7 @@ async function hold(): Promise<Held> {
     globalThis.gc?.();
     await wait(20);
     looks.push(entriesOf('task'));
-  } while (looks.length < 100 && new Set(looks.slice(-3)).size + Number(looks.length < 3) > 1);
+  } while (looks.length < 100 && (looks.length < 3 || new Set(looks.slice(-3)).size > 1));
   return {
     memory: process.memoryUsage.rss(),
     files: entriesOf('fd'),
@@ -114,21 +113,19 @@ function batch(count: number): Tensors {
   };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { values } = parseArgs({
-    options: {
-      steps: { type: 'string', default: '10000' },
-      sessions: { type: 'string', default: '500' },
-      out: { type: 'string' },
-    },
-  });
-  const result = await soakAddon({ steps: Number(values.steps), sessions: Number(values.sessions) });
-  for (const [what, { held, slope }] of Object.entries(result) as [string, Soak][]) {
-    const [first, last] = [held[0] as Held, held.at(-1) as Held];
-    console.log(
-      `${what}: ${(first.memory / 2 ** 20).toFixed(1)} MiB, then ${(last.memory / 2 ** 20).toFixed(1)} MiB, ${slope.toFixed(0)} bytes a round; ` +
-        `files ${first.files}, ${last.files}; threads ${first.threads}, ${last.threads}; resources ${first.resources}, ${last.resources}`,
-    );
-  }
-  if (values.out) await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);
+const { values } = parseArgs({
+  options: {
+    steps: { type: 'string', default: '10000' },
+    sessions: { type: 'string', default: '500' },
+    out: { type: 'string' },
+  },
+});
+const result = await soakAddon({ steps: Number(values.steps), sessions: Number(values.sessions) });
+for (const [what, { held, slope }] of Object.entries(result) as [string, Soak][]) {
+  const [first, last] = [held[0] as Held, held.at(-1) as Held];
+  console.log(
+    `${what}: ${(first.memory / 2 ** 20).toFixed(1)} MiB, then ${(last.memory / 2 ** 20).toFixed(1)} MiB, ${slope.toFixed(0)} bytes a round; ` +
+      `files ${first.files}, ${last.files}; threads ${first.threads}, ${last.threads}; resources ${first.resources}, ${last.resources}`,
+  );
 }
+if (values.out) await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);

@@ -11,7 +11,7 @@ import { MORE_FAULTS } from './more-faults.ts';
 import { promise, Trial } from './trial.ts';
 import { openSoakWorkshop, stageTwo } from './workshop.ts';
 
-export type FaultName = keyof typeof FAULTS | keyof typeof MORE_FAULTS;
+type FaultName = keyof typeof FAULTS | keyof typeof MORE_FAULTS;
 export const FAULT_NAMES = [...Object.keys(FAULTS), ...Object.keys(MORE_FAULTS)] as FaultName[];
 
 /** Faults that put pictures among the data, and take them away again. */
@@ -23,7 +23,7 @@ export interface Done {
   readonly outcome: string;
 }
 
-export interface Soaked {
+interface Soaked {
   readonly done: readonly Done[];
   /** Runs that came to their end, in the bytes of one left alone. */
   readonly runs: number;

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Random } from '../../src/random.ts';
 import { commandLine, type Outcome, runProcess } from '../../test/cli/command.ts';
+import { pick } from '../../test/fuzz/mutate.ts';
 import type { Disk } from '../../test/mounts.ts';
 import { snapshot } from '../../test/training/workshop.ts';
 import { drawMoment, PHASES, type Phase, PROGRESS, type StageRun } from './stage-run.ts';
 import { eventsOf, promise, type Trial } from './trial.ts';
 
-export interface Scene {
+interface Scene {
   readonly trial: Trial;
   /** That the results lie on, where mounting is permitted. */
   readonly disk: Disk | undefined;
@@ -40,8 +41,6 @@ function momentOf({ trial, random }: Scene, phases: readonly Phase[] = PHASES) {
   const step = Math.min(batches.length - 2, pass * perPass + done + random.integer(4));
   return drawMoment(random, alone, pick(random, phases), step);
 }
-
-export const pick = <Value>(random: Random, values: readonly Value[]): Value => values[random.integer(values.length)]!;
 
 const killed: Fault = async (scene) => {
   const moment = momentOf(scene);

@@ -12,6 +12,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { Random } from '../../src/random.ts';
 import { everythingOf } from '../../test/everything-of.ts';
+import { pick } from '../../test/fuzz/mutate.ts';
 import { header, machine, median, row } from '../bench/turns.ts';
 import { drawMoment, type Moment, OUT, PHASES, type Phase, PROGRESS, type StageRun } from './stage-run.ts';
 import { eventsOf, promise, Trial } from './trial.ts';
@@ -69,12 +70,10 @@ try {
   /** What a kill has left. */
   const look = async (trial: Trial): Promise<void> => {
     const names = await readdir(trial.results());
-    const records: string[] = await readdir(trial.results(PROGRESS)).catch(() => []);
-    const hasRecord = records.some((name) => /^\d{6}$/.test(name));
     const { left } = counts;
-    if (records.includes('.new')) left['half a record']++;
+    if ((await trial.litter()).includes(`${PROGRESS}/.new`)) left['half a record']++;
     if (names.some((name) => name.startsWith(`.${OUT}.new-`))) left['half a result']++;
-    if (!hasRecord) left['nothing to go on from']++;
+    if ((await trial.records()).length === 0) left['nothing to go on from']++;
     if (await isWhole(trial)) left['a whole result']++;
   };
   const isWhole = async (trial: Trial) => (await readdir(trial.results(OUT)).catch(() => [])).length > 1;
@@ -121,7 +120,7 @@ try {
 function momentsOf(run: number, alone: StageRun, steps: number): Moment[] {
   const random = new Random(seed, 'kills', run);
   const moments = Array.from({ length: FEWEST + random.integer(MOST - FEWEST + 1) }, () => {
-    const phase = PHASES[random.integer(PHASES.length)]!;
+    const phase = pick(random, PHASES);
     const from = random.integer(steps);
     const moment = drawMoment(random, alone, phase, from);
     const isEnd = phase === 'saving' || phase === 'ending';

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Random } from '../../src/random.ts';
-import { type CommandName, commandLine, type Outcome, runProcess, untilPrinted } from '../../test/cli/command.ts';
+import type { RunningServer } from '../../src/serve/index.ts';
+import { commandLine, type Outcome, runProcess } from '../../test/cli/command.ts';
+import { pick, randomBytes } from '../../test/fuzz/mutate.ts';
 import { LENGTHS, PATHS } from '../../test/serve/hostile.ts';
-import { metric, RawClient, uploadHead } from '../../test/serve/raw.ts';
+import { metric, RawClient, servedBy, uploadHead } from '../../test/serve/raw.ts';
 import { snapshot, type Workshop } from '../../test/training/workshop.ts';
-import { damage, isTidy, pick, refused } from './faults.ts';
+import { damage, isTidy, refused } from './faults.ts';
 import { drawMoment, PHASES } from './stage-run.ts';
 import { eventsOf, promise, Trial } from './trial.ts';
 import { type Job, spoiltStageOne } from './workshop.ts';
@@ -100,7 +102,7 @@ const ATTACKS: Record<string, (client: RawClient, random: Random, picture: Buffe
     return /^HTTP\/1\.1 400 /;
   },
   'bytes that are no HTTP': (client, random) => {
-    client.send(bytes(random, 1 + random.integer(5000)));
+    client.send(randomBytes(random, 1 + random.integer(5000)));
     client.send('\r\n\r\n');
     return /^HTTP\/1\.1 4\d\d /;
   },
@@ -117,7 +119,7 @@ const ATTACKS: Record<string, (client: RawClient, random: Random, picture: Buffe
     return /^HTTP\/1\.1 (200|422) /;
   },
   'bodies of chance': (client, random) => {
-    const body = bytes(random, 10_000);
+    const body = randomBytes(random, 10_000);
     client.send(uploadHead(body.length, 'Connection: close\r\n'));
     client.send(body);
     return /^HTTP\/1\.1 (415|422) /;
@@ -138,8 +140,6 @@ const ATTACKS: Record<string, (client: RawClient, random: Random, picture: Buffe
   },
 };
 
-const bytes = (random: Random, length: number) => Buffer.from(Array.from({ length }, () => random.integer(256)));
-
 /** A server answers others as before, whatever some ask, keeps nothing, and ends when it is told to. */
 async function hostileRequests({ workshop, job, folder, random }: Place): Promise<string> {
   await cp(job.folder, join(folder, 'two'), { recursive: true });
@@ -149,14 +149,10 @@ async function hostileRequests({ workshop, job, folder, random }: Place): Promis
   let failure: unknown;
   let attacking: Promise<void> | undefined;
   const args = ['--model', 'two', '--port', '0', '--threads', '1', '--timeout', '1'];
-  const ended = await runProcess(folder, commandLine('serve' satisfies CommandName, args), {
+  const ended = await runProcess(folder, commandLine('serve', args), {
     watch(child) {
-      let text = '';
-      child.stdout?.on('data', (part) => {
-        text += part;
-      });
-      attacking = untilPrinted(child, '/predict')
-        .then(() => attack(/Try: .* (http:\S+)\/predict/.exec(text)?.[1] as string, names, random, picture))
+      attacking = servedBy(child)
+        .then((server) => attack(server, names, random, picture))
         .catch((error: unknown) => {
           failure = error;
         })
@@ -173,11 +169,10 @@ async function hostileRequests({ workshop, job, folder, random }: Place): Promis
 /** Milliseconds after which a server that has not answered hangs, however slow the machine is. */
 const PATIENCE = 60_000;
 
-async function attack(url: string, names: readonly string[], random: Random, picture: Buffer): Promise<void> {
-  const server = { url, classes: [], close: async () => {} };
+async function attack(server: RunningServer, names: readonly string[], random: Random, picture: Buffer): Promise<void> {
   const ask = async () => {
     const headers = { 'Content-Type': 'image/png' };
-    const response = await fetch(`${url}/predict`, { method: 'POST', headers, body: new Uint8Array(picture) });
+    const response = await fetch(`${server.url}/predict`, { method: 'POST', headers, body: new Uint8Array(picture) });
     return [response.status, await response.text()];
   };
   const usual = await ask();

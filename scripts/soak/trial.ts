@@ -7,7 +7,7 @@ import { type Disturbance, OUT, type Place, PROGRESS, RESULTS, runStage, type St
 import { differencesOf, type Job, resultOf } from './workshop.ts';
 
 /** A promise that was not kept. */
-export class Broken extends Error {
+class Broken extends Error {
   override readonly name = 'Broken';
 }
 
@@ -19,7 +19,7 @@ export function promise(kept: boolean, what: string, found: unknown = ''): asser
 /** An older result, which stays until there is a whole new one. */
 const OLDER = '{"older":true}';
 
-export interface TrialOptions {
+interface TrialOptions {
   /** Flags beside the job's. */
   readonly more?: readonly string[];
   /** What a shell is to do before the command. */

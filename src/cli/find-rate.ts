@@ -10,7 +10,7 @@ import { given } from './stage-flags.ts';
 
 /** Flags of stage two that say how passes, tests and results go: there are none here. */
 const UNUSED = [
-  ...(['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'patience', 'ema'] as const),
+  ...(['passes', 'lr', 'schedule', 'warm-up', 'accumulate', 'out', 'keep', 'keep-top', 'patience', 'ema'] as const),
   ...([
     'test',
     'watch',
@@ -32,6 +32,7 @@ const flags = Object.fromEntries(Object.entries(FINETUNE_FLAGS).filter(([name]) 
 
 type UnusedArgument =
   | 'recordEvery'
+  | 'keepTop'
   | 'onNan'
   | 'warmUp'
   | 'testSize'

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { OrtuneError } from '../errors.ts';
+import { isSystemError } from '../output-error.ts';
 
 const MAX_ENTRIES = 50_000;
 /** Pictures are compressed as they are: an archive that grows more than this is none of pictures. */
@@ -74,7 +75,7 @@ export async function* readArchive(
 
   const meant = (error: unknown): unknown => {
     signal?.throwIfAborted();
-    if (error instanceof OrtuneError || (error as NodeJS.ErrnoException).syscall !== undefined) return error;
+    if (error instanceof OrtuneError || isSystemError(error)) return error;
     // The words of zlib and tar-stream.
     return fail(`it is damaged or not whole (${(error as Error).message}); fetch it again`, error);
   };

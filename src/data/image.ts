@@ -7,6 +7,7 @@ import { offset } from '../augment/apply.ts';
 import type { Size } from '../augment/geometry.ts';
 import type { Picture } from '../augment/operations.ts';
 import { OrtuneError } from '../errors.ts';
+import { isSystemError } from '../output-error.ts';
 import { FORMAT_NAMES, formatOf, isRead, lookedLike } from './picture-format.ts';
 import { printable } from './picture-name.ts';
 import { readSample, type Sample } from './sample.ts';
@@ -238,9 +239,9 @@ export async function pixels(image: Sharp): Promise<Uint8Array> {
 /** The decoder's words without its prefixes and repetitions. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('syscall' in error && 'code' in error) {
+  if (isSystemError(error)) {
     // Node gives U+FFFD for the bytes of a name that are no UTF-8, and finds no file of that name.
-    const garbled = 'path' in error && String(error.path).includes('\ufffd');
+    const garbled = error.path?.includes('\ufffd');
     return `the file cannot be read (${error.code})${garbled ? '; its name is not UTF-8, rename it' : ''}`;
   }
   const header = 'Input buffer has corrupt header';

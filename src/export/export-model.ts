@@ -126,7 +126,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportRecord>
     precision,
     file: out,
     bytes: chunks.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    sha256: sha256Of(chunks),
+    sha256: await sha256Of(chunks),
     from: { file, bytes },
     calibrated: samples.length,
     test: test ?? null,

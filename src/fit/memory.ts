@@ -19,7 +19,11 @@ interface FitMemory {
   readonly emit: Emit;
 }
 
-/** Whether both stages have enough memory: the second should not be refused when the first is done. @throws OrtuneError `MEMORY_LIMIT` */
+/**
+ * Checks that both stages have enough memory: the second should not be refused when the first is done.
+ *
+ * @throws OrtuneError `MEMORY_LIMIT`
+ */
 export async function requireFitMemory({
   recipe,
   network,

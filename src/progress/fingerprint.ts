@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { createLimiter, type Dataset, nameOf } from '../data/index.ts';
-import { digestsOf } from '../download/checksum.ts';
+import { digestFile } from '../digest-file.ts';
 
 /** What a run depends on, as plain data: a run that goes on must find it as it was. */
 export type Fingerprint = Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ export async function digestOfData(dataset: Dataset): Promise<string> {
 }
 
 /** SHA-256 of a file. */
-export const digestOfFile = async (path: string): Promise<string> => (await digestsOf(path)).sha256;
+export const digestOfFile = async (path: string): Promise<string> => (await digestFile(path, ['sha256'])).sha256;
 
 /** What differs, each as `passes: 12 before, 20 now`. */
 export function differences(before: unknown, now: unknown, path: readonly string[] = []): string[] {

@@ -1,4 +1,4 @@
-import { readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { readFile, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OrtuneError } from '../errors.ts';
 import { type Holder, lock } from '../lock.ts';
@@ -7,7 +7,15 @@ import type { Emit } from '../training/events.ts';
 import type { Candidate, PassRecord } from '../training/pass-state.ts';
 import { makeFolder } from '../write-files.ts';
 import { differences, type Fingerprint } from './fingerprint.ts';
-import { keepNewest, newestRecord, numbersOf, removeAbandoned, type StoredRecord, writeRecord } from './records.ts';
+import {
+  keepNewest,
+  newestRecord,
+  numbersOf,
+  removeAbandoned,
+  removeRecord,
+  type StoredRecord,
+  writeRecord,
+} from './records.ts';
 import { parseState, type State } from './state.ts';
 
 /** Files of a record. */
@@ -134,7 +142,7 @@ export class Progress implements AsyncDisposable {
       const stored = await newestState(this.#folder, this.#options.emit, below);
       if (!stored) return undefined;
       if (stored.state.record.updates < before) return foundIn(stored);
-      if (discard) await rm(stored.folder, { recursive: true, force: true });
+      if (discard) await removeRecord(this.#folder, stored.number);
       below = stored.number;
     }
   }

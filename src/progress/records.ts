@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { digestsOf } from '../download/checksum.ts';
+import { digestFile } from '../digest-file.ts';
 import { makeFolder, syncFile, syncFolder, writeSynced } from '../write-files.ts';
 
 /** Lists the other files of a record with their sizes and checksums; written last. */
@@ -46,8 +46,7 @@ export async function writeRecord(
       } else {
         await writeSynced(path, content);
       }
-      const { bytes, sha256 } = await digestsOf(path);
-      manifest[name] = { bytes, sha256 };
+      manifest[name] = await digestFile(path, ['sha256']);
     }
     await writeSynced(join(staging, MANIFEST), Buffer.from(JSON.stringify(manifest)));
     await syncFolder(staging);
@@ -60,12 +59,16 @@ export async function writeRecord(
   await keepNewest(folder, KEPT);
 }
 
-/** Removes all records but the newest few, each as a whole: none is left half for a record. */
+/** Removes all records but the newest few. */
 export async function keepNewest(folder: string, kept: number): Promise<void> {
-  for (const number of (await numbersOf(folder)).slice(kept)) {
-    await removeAbandoned(folder);
-    await rename(join(folder, nameOf(number)), join(folder, OLD));
-  }
+  for (const number of (await numbersOf(folder)).slice(kept)) await removeRecord(folder, number);
+  await removeAbandoned(folder);
+}
+
+/** Removes a record as a whole: it is never left half. */
+export async function removeRecord(folder: string, number: number): Promise<void> {
+  await removeAbandoned(folder);
+  await rename(join(folder, nameOf(number)), join(folder, OLD));
   await removeAbandoned(folder);
 }
 
@@ -114,7 +117,7 @@ async function defectOf(folder: string): Promise<string | undefined> {
     const path = join(folder, basename(name));
     const found = await stat(path).catch(() => undefined);
     if (found?.size !== bytes) return `${name} has ${found ? `${found.size} bytes` : 'gone'}, expected ${bytes} bytes`;
-    if ((await digestsOf(path)).sha256 !== sha256) return `the checksum of ${name} does not agree`;
+    if ((await digestFile(path, ['sha256'])).sha256 !== sha256) return `the checksum of ${name} does not agree`;
   }
   return undefined;
 }

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { INPUT_NORMALISATIONS } from '../../onnx/index.ts';
 import { BATCH_NORM_MODES } from '../training/batch-norm.ts';
-import { MEMORY_LIMIT } from '../training/memory-limit.ts';
+import { MEMORY_LIMIT, MEMORY_LIMIT_EXPECTED } from '../training/memory-limit.ts';
 import { choice, flag, list, number, pattern, section, text, whole } from './fields.ts';
 
 const mode = choice(...BATCH_NORM_MODES);
@@ -105,8 +105,6 @@ const augment = z
   )
   .describe('What is done to training pictures at random');
 
-const MEMORY_EXPECTED = 'a size such as 4GiB or 3000MB, or none';
-
 /** What both stages have. A setting that is left out has the stage's default. */
 const stage = {
   passes: whole({ from: 1 }).exactOptional().describe('Times that each training picture is seen'),
@@ -143,8 +141,8 @@ const stage = {
     .exactOptional()
     .describe('So many of the passes that tested best become results of their own, in <out>.top'),
   memoryLimit: z
-    .string({ error: MEMORY_EXPECTED })
-    .regex(MEMORY_LIMIT, { error: MEMORY_EXPECTED })
+    .string({ error: MEMORY_LIMIT_EXPECTED })
+    .regex(MEMORY_LIMIT, { error: MEMORY_LIMIT_EXPECTED })
     .exactOptional()
     .describe("Memory that training may take, as 4GiB, or none; the container's limit by default"),
   metric: choice('top1', 'meanPerClass', 'cost').exactOptional().describe('By which passes are compared'),

@@ -108,7 +108,7 @@ function remedyByBatch({ by, accumulate, batchSize }: MemoryCheck, { batchSize: 
 }
 
 /** The largest batch that fits, and the largest that whole updates can be made of. */
-export function fittingBatch(check: MemoryCheck, bytes: number): Fitting | undefined {
+function fittingBatch(check: MemoryCheck, bytes: number): Fitting | undefined {
   if (!check.byBatch) return undefined;
   const { batchSize, accumulate, least, accumulates } = check;
   const fits = (size: number, times = accumulate) =>

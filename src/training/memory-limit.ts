@@ -4,6 +4,8 @@ import { OrtuneError } from '../errors.ts';
 
 /** A size as flags and recipes say it. */
 export const MEMORY_LIMIT = /^(?:none|(\d+(?:\.\d+)?) ?([kMGT])(i?)B)$/;
+/** What is expected where there is another. */
+export const MEMORY_LIMIT_EXPECTED = 'a size such as 4GiB or 3000MB, or none';
 
 const POWERS = ['k', 'M', 'G', 'T'];
 
@@ -17,7 +19,7 @@ export function parseMemoryLimit(limit: string): number {
   if (limit === 'none') return Number.POSITIVE_INFINITY;
   const bytes = Math.floor(Number(number) * (binary ? 1024 : 1000) ** (POWERS.indexOf(unit) + 1));
   if (bytes > 0) return bytes;
-  throw new OrtuneError('OPTION', `memory-limit: expected a size such as 4GiB or 3000MB, or none, received ${limit}`);
+  throw new OrtuneError('OPTION', `memory-limit: expected ${MEMORY_LIMIT_EXPECTED}, received ${limit}`);
 }
 
 export function formatBytes(bytes: number): string {

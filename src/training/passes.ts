@@ -136,7 +136,8 @@ async function passesFrom(
     values: await values(),
     evaluation: tested,
   });
-  const save = async (folder: string) => options.save(folder, { history, steps, rollbacks, ...(await present()) });
+  const save = async (folder: string, tested?: EvaluationResult) =>
+    options.save(folder, { history, steps, rollbacks, ...(await present(tested)) });
   /** Whether all that training moves is known to be finite, as it is now. */
   let sound = true;
   /** The loss shows what an earlier update has spoilt, not what this one has. */
@@ -182,13 +183,13 @@ async function passesFrom(
         options.test === true ? await testAndTell(training, source, pass, options.watch, options) : undefined;
       const seconds = (performance.now() - started) / 1000;
       history.push({ pass, ...trained, ...(evaluation && figuresOf(evaluation)), seconds });
-      const step = evaluation && advance(progress, rule, pass, evaluation[metric] ?? Number.NaN);
+      const value = evaluation?.[metric] ?? Number.NaN;
+      const step = evaluation && advance(progress, rule, pass, value);
       if (step) progress = step.progress;
       if (keep === 'best' && step?.improved) best = { kept: pass, values: await values(), evaluation };
       if (evaluation && options.keepTop > 0) {
-        top = rank(top, { pass, value: evaluation[metric] ?? Number.NaN }, { ...rule, count: options.keepTop });
-        const kept = { history, steps, rollbacks, ...(await present(evaluation)) };
-        if (top.some((one) => one.pass === pass)) await options.save(topFolder(options.out, pass), kept);
+        top = rank(top, { pass, value }, { ...rule, count: options.keepTop });
+        if (top.some((one) => one.pass === pass)) await save(topFolder(options.out, pass), evaluation);
       }
       if (requests.stopping) {
         emit({ type: 'stopped', pass });
@@ -205,12 +206,8 @@ async function passesFrom(
   } catch (error) {
     if (isNotFinite(error)) {
       const { pass, batches } = state;
-      const { learningRate, made } = updates;
-      throw new Divergence(
-        error,
-        { pass, batch: Math.max(0, updates.open ? batches : batches - 1), learningRate },
-        made,
-      );
+      const { open, learningRate, made } = updates;
+      throw new Divergence(error, { pass, batch: Math.max(0, open ? batches : batches - 1), learningRate }, made);
     }
     // In the middle of an update the running statistics have moved already: then the record before it has to do.
     if (signal?.aborted && error === signal.reason && !updates.open && !(await findStray())) await write();

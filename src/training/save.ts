@@ -1,7 +1,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from '../data/index.ts';
-import { digestsOf } from '../download/checksum.ts';
+import { digestFile } from '../digest-file.ts';
 import { type EvaluationResult, historyCsv } from '../metrics/index.ts';
 import { Runtime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
@@ -56,9 +56,7 @@ export async function saveRecord(folder: string, record: RunRecord): Promise<voi
   };
   const files: Record<string, { bytes: number; sha256: string }> = {};
   for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const { bytes, sha256 } = await digestsOf(join(folder, entry.name));
-    files[entry.name] = { bytes, sha256 };
+    if (entry.isFile()) files[entry.name] = await digestFile(join(folder, entry.name), ['sha256']);
   }
   const git = await gitState('.');
   const seconds = (Date.now() - started.getTime()) / 1000;

@@ -1,4 +1,11 @@
-import { ADAM_DEFAULTS, buildResNet, headOnly, type Model, type ResNetOptions } from '../../onnx/index.ts';
+import {
+  ADAM_DEFAULTS,
+  buildResNet,
+  HEAD_PARAMETERS,
+  headOnly,
+  type Model,
+  type ResNetOptions,
+} from '../../onnx/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { anyLive, batchNormModes } from './batch-norm.ts';
 import type { MemoryCheck } from './check-memory.ts';
@@ -95,7 +102,7 @@ function stageMemory(
     estimate({ batchSize, accumulate, imageSize }) {
       const model = shapesOf({ ...network, imageSize });
       const side = testTransformOf(imageSize, settings).imageSize;
-      const width = model.graph.initializers.get('fc_0.w_0')?.dims[0] ?? 0;
+      const width = model.graph.initializers.get(HEAD_PARAMETERS[0])?.dims[0] ?? 0;
       return estimateMemory({
         model,
         evaluated: side === imageSize ? model : shapesOf({ ...network, imageSize: side }),

@@ -70,13 +70,13 @@ export async function runProcess(
   });
 }
 
-/** Resolves once the process has written `text` to its standard output. */
-export function untilPrinted(child: ChildProcess, text: string): Promise<void> {
+/** All that the process has written to its standard output, once `text` is in it. */
+export function untilPrinted(child: ChildProcess, text: string): Promise<string> {
   return new Promise((resolve) => {
     let seen = '';
     child.stdout?.on('data', (part) => {
       seen += part;
-      if (seen.includes(text)) resolve();
+      if (seen.includes(text)) resolve(seen);
     });
   });
 }

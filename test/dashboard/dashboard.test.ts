@@ -39,7 +39,7 @@ describe('the dashboard', () => {
     for (const event of [...beginning, ...trainedPass(0), ...afterPass(0, 0.8125)]) shown.handle(event);
     const frames: Frame[] = [];
     const watched = watch(shown.url, (frame) => frames.push(frame));
-    await expect.poll(() => frames.length).toBeGreaterThan(0);
+    await expect.poll(() => frames.length, { timeout: 60_000 }).toBeGreaterThan(0);
     expect(frames[0]?.parts.head).toContain('81.3');
     expect(frames[0]?.parts.charts).toContain('Learning rate');
     await shown.close(new Error('the disk is full'));

@@ -55,7 +55,7 @@ describeInBrowser('the dashboard in a browser', () => {
     const plot = page.locator('.chart .plot').first();
     await plot.hover();
     const reading = page.locator('.chart output').first();
-    await expect.poll(() => reading.innerText()).toBe('pass 1: train 1, test 0.9');
+    await expect.poll(() => reading.innerText(), { timeout: 60_000 }).toBe('pass 1: train 1, test 0.9');
     for (const event of afterPass(1, 0.9375)) shown.handle(event);
     await page.getByText('93.8').first().waitFor();
     // What is pointed at stays so when the curves move on.

@@ -37,6 +37,12 @@ export function flowers(
   };
 }
 
+export async function collect<Value>(all: AsyncIterable<Value>): Promise<Value[]> {
+  const found: Value[] = [];
+  for await (const one of all) found.push(one);
+  return found;
+}
+
 /** A sharp image whose pixel at (x, y) is (red, green, blue) as `colour` says. */
 export function painted(
   width: number,

@@ -21,13 +21,18 @@ export function tarEntry({ name, content = '', type = '0', linkname = '', size }
   header.write(octal(0, 7), 116);
   header.write(octal(size ?? bytes.length, 11), 124);
   header.write(octal(0, 11), 136);
-  header.write(' '.repeat(8), 148);
   header.write(type, 156);
   header.write(linkname, 157, 100);
   header.write('ustar\x0000', 257);
+  writeChecksum(header);
+  return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]);
+}
+
+/** Makes a header's checksum agree with the rest of it. */
+export function writeChecksum(header: Buffer): void {
+  header.fill(' ', 148, 156);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]);
 }
 
 export function tar(entries: readonly TarEntry[]): Buffer {

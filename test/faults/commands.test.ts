@@ -17,14 +17,12 @@ const MB = 1_000_000;
 let workshop: Workshop;
 beforeAll(async () => {
   workshop = await openWorkshop();
-  const machine = { data: workshop.data, device: 'cpu', threads: 1, passes: 1 } as const;
-  await pretrain({ ...machine, graph: workshop.graph, weights: 'none', out: workshop.path('one') });
-  await finetune({ ...machine, from: workshop.path('one'), out: workshop.path('two') });
+  await pretrain({ ...workshop.stageOne(workshop.path('one')), passes: 1 });
+  await finetune({ ...workshop.stageTwo(workshop.path('two')), passes: 1 });
 });
 afterAll(() => workshop.remove());
 
-const run = (command: CommandName | 'report', ...args: string[]) =>
-  runCommand(workshop.folder, command as CommandName, args);
+const run = (command: CommandName, ...args: string[]) => runCommand(workshop.folder, command, args);
 const model = () => workshop.path('two');
 
 describeWithDisks('a disk that is full', () => {
@@ -34,7 +32,7 @@ describeWithDisks('a disk that is full', () => {
       'export',
       (to) => ['--model', model(), '--precision', 'fp16', '--threads', '1', '--out', `${to}/a.onnx`],
     ],
-    ['report', 'report' as CommandName, (to) => ['--model', model(), '--out', `${to}/a.html`]],
+    ['report', 'report', (to) => ['--model', model(), '--out', `${to}/a.html`]],
     ['evaluate', 'evaluate', (to) => ['--model', model(), '--data', workshop.data, '--out', `${to}/a.json`]],
     ['build-graph', 'build-graph', (to) => ['--width', '0.125', '--image-size', '32', '--out', `${to}/a.onnx`]],
     ['preview', 'preview', (to) => ['--data', workshop.data, '--out', `${to}/a.png`]],

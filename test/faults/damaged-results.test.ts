@@ -12,9 +12,8 @@ import { openWorkshop, type Workshop } from '../training/workshop.ts';
 let workshop: Workshop;
 beforeAll(async () => {
   workshop = await openWorkshop();
-  const machine = { data: workshop.data, device: 'cpu', threads: 1, passes: 1 } as const;
-  await pretrain({ ...machine, graph: workshop.graph, weights: 'none', out: workshop.path('one') });
-  await finetune({ ...machine, from: workshop.path('one'), out: workshop.path('two') });
+  await pretrain({ ...workshop.stageOne(workshop.path('one')), passes: 1 });
+  await finetune({ ...workshop.stageTwo(workshop.path('two')), passes: 1 });
   await exportModel({ model: workshop.path('two'), precision: 'fp16', threads: 1 });
 });
 afterAll(() => workshop.remove());

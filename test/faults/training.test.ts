@@ -11,15 +11,7 @@ const MB = 1_000_000;
 
 let workshop: Workshop;
 let whole: Map<string, string>;
-const stageTwo = (out: string): FinetuneOptions => ({
-  data: workshop.data,
-  from: workshop.path('one'),
-  out,
-  passes: 2,
-  batchSize: 6,
-  device: 'cpu',
-  threads: 1,
-});
+const stageTwo = (out: string): FinetuneOptions => ({ ...workshop.stageTwo(out), passes: 2 });
 const models = async (folder: string) => {
   const files = [...(await snapshot(folder))].map(([file, digest]) => [file.slice(folder.length), digest] as const);
   return new Map(files.filter(([file]) => ['/model.onnx', '/checkpoint'].includes(file)));
@@ -27,8 +19,7 @@ const models = async (folder: string) => {
 
 beforeAll(async () => {
   workshop = await openWorkshop();
-  const one = { data: workshop.data, graph: workshop.graph, weights: 'none', device: 'cpu', threads: 1 } as const;
-  await pretrain({ ...one, passes: 1, out: workshop.path('one') });
+  await pretrain({ ...workshop.stageOne(workshop.path('one')), passes: 1 });
   await finetune(stageTwo(workshop.path('whole')));
   whole = await models(workshop.path('whole'));
 });

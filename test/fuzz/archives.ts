@@ -1,7 +1,7 @@
 /** Zip and tar archives, changed entry by entry and field by field. */
 import { gzipSync } from 'node:zlib';
 import type { Random } from '../../src/random.ts';
-import { type TarEntry, tarEntry } from '../data/tgz.ts';
+import { type TarEntry, tarEntry, writeChecksum } from '../data/tgz.ts';
 import { type ZipEntry, zipOf } from '../download/archives.ts';
 import { chance, damage, damageList, numberBytes, oddNumber, pick, randomBytes } from './mutate.ts';
 
@@ -50,8 +50,6 @@ const TAR_FIELDS = [
 ] as const;
 const TAR_TYPES = [...'01234567xgLKNSVDAZ\0\xff'];
 
-export type TarList = readonly TarEntry[];
-
 function tarChange(random: Random, entry: TarEntry): TarEntry {
   switch (random.integer(6)) {
     case 0:
@@ -89,14 +87,11 @@ function damageHeader(random: Random, header: Buffer): void {
     Buffer.from('-1'),
   ];
   pick(random, values).copy(header, start, 0, length);
-  if (chance(random, 0.1)) return;
-  header.fill(' ', 148, 156);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  if (!chance(random, 0.1)) writeChecksum(header);
 }
 
 /** A tar archive with one to four changes to its entries and headers, packed. */
-export function damageTgz(random: Random, entries: TarList): Buffer {
+export function damageTgz(random: Random, entries: readonly TarEntry[]): Buffer {
   let list = [...entries];
   const change = (entry: TarEntry) => tarChange(random, entry);
   for (let changes = random.integer(4); changes > 0; changes--) {

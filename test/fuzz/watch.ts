@@ -30,7 +30,7 @@ export interface Tally {
 
 const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 /** Milliseconds after which an input that has not ended never will. An input's own work is measured, and may take far less. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 /** A folder of Linux where nothing waits for a disk. */
 const IN_MEMORY = '/dev/shm';
 const MOST_FINDINGS = 20;

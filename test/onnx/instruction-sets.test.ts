@@ -9,7 +9,7 @@ const runtime = import.meta.resolve('../../src/runtime/index.ts');
 const run = (args: readonly string[], cap: string) =>
   promisify(execFile)(process.execPath, args, {
     env: { ...process.env, NO_COLOR: '1', ONEDNN_MAX_CPU_ISA: cap },
-    timeout: 100_000,
+    timeout: 240_000,
   });
 
 const LEVELS = ['SSE4.1', 'AVX', 'AVX2', 'AVX-512', 'AVX-512 with bfloat16', 'AMX'];
@@ -26,6 +26,7 @@ const older = (
 // oneDNN reads the cap once in a process: each has one of its own.
 describe.skipIf(Runtime.load().kernels === undefined)(
   'capped by oneDNN to the instructions of an older processor',
+  { timeout: 300_000 },
   () => {
     it.each(older)('%s, native layers train as stock ones do', async (cap, instructionSet, tests, count) => {
       const code = `import(${JSON.stringify(runtime)}).then(({ Runtime }) => console.log(Runtime.load().kernels?.instructionSet))`;

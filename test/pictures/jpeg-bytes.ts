@@ -1,6 +1,6 @@
 /** JPEG files of one colour, written by hand where no encoder would write them (ITU T.81; Adobe's marker: TN 5116). */
 
-export interface JpegOptions {
+interface JpegOptions {
   readonly width?: number;
   readonly height?: number;
   /** Value of each component as stored: 1 is grey, 3 YCbCr, 4 CMYK. */

@@ -15,7 +15,7 @@ import { openDataset } from '../../src/data/dataset.ts';
 import { DecodedCache } from '../../src/data/decoded-cache.ts';
 import { evaluate, type Prediction, predict, withClassifierMetadata } from '../../src/inference/index.ts';
 import { pretrain } from '../../src/training/index.ts';
-import { folderOf } from '../data/fixtures.ts';
+import { collect, folderOf } from '../data/fixtures.ts';
 import { jpegBytes } from './jpeg-bytes.ts';
 
 const good = jpegBytes({ components: [90, 120, 140] });
@@ -36,12 +36,6 @@ beforeAll(async () => {
   await writeFile(served.model, encodeModel(answering));
   return () => rm(folder, { recursive: true });
 });
-
-async function collect<T>(all: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const one of all) found.push(one);
-  return found;
-}
 
 describe('names', () => {
   const names = [

@@ -10,9 +10,9 @@ import { batches } from '../../src/data/batches.ts';
 import { badImagesError, checkImages } from '../../src/data/check.ts';
 import { openDataset } from '../../src/data/dataset.ts';
 import { decodeCentre } from '../../src/data/image.ts';
-import { evaluate, type Prediction, predict, withClassifierMetadata } from '../../src/inference/index.ts';
+import { evaluate, predict, withClassifierMetadata } from '../../src/inference/index.ts';
 import { pretrain, type TrainingEvent } from '../../src/training/index.ts';
-import { painted } from '../data/fixtures.ts';
+import { collect, painted } from '../data/fixtures.ts';
 import { ODD_PICTURES, type Outcome } from './odd-pictures.ts';
 import { pngBytes } from './png-bytes.ts';
 
@@ -65,7 +65,9 @@ describe('read, whatever it is', () => {
     const resizedCrop = checkAugmentation({ crop: {} });
     for (const augment of [false, true, resizedCrop]) {
       const options = { batchSize: 1, imageSize: 32, seed: 0, pass: 0, augment, shuffle: false };
-      for await (const { images } of batches([sample], options)) expectColour(images, outcome);
+      const read = await collect(batches([sample], options));
+      expect(read).toHaveLength(1);
+      expectColour(read[0]!.images, outcome);
     }
     // As large as networks see pictures: nothing that is let through is too long for it.
     expect(await decodeCentre(sample.file, { imageSize: 224, resizeSize: 256 })).toHaveLength(224 * 224 * 3);
@@ -151,8 +153,7 @@ describe('all of them in one folder', () => {
   });
 
   test('predict answers for each: with classes, or why not', async () => {
-    const told: Prediction[] = [];
-    for await (const one of predict(path('data/train/odd'), { model: path('model.onnx'), threads: 1 })) told.push(one);
+    const told = await collect(predict(path('data/train/odd'), { model: path('model.onnx'), threads: 1 }));
     expect(told.map(({ file }) => file).sort()).toEqual(ODD_PICTURES.map(([name]) => odd(name)).sort());
     const failed = told.flatMap((one) => ('error' in one ? [one.file] : []));
     expect(failed.sort()).toEqual(bad());

@@ -11,9 +11,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const write = (number: number, name = 'checkpoint') =>
+const write = (number: number) =>
   writeRecord(folder, number, {
-    [name]: (path) => writeFile(path, new Uint8Array(5000).fill(number)),
+    checkpoint: (path) => writeFile(path, new Uint8Array(5000).fill(number)),
     'state.json': Buffer.from(JSON.stringify({ number })),
   });
 

@@ -212,7 +212,7 @@ describeInBrowser('a report in Chromium', () => {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     const button = page.locator('button.copy').first();
     await button.click();
-    await expect.poll(() => button.innerText()).toBe('Copied');
+    await expect.poll(() => button.innerText(), { timeout: 60_000 }).toBe('Copied');
     expect(await page.evaluate('navigator.clipboard.readText()')).toBe("npx ortune serve --model 'o'\\''models'");
     await page.close();
   });

@@ -60,7 +60,7 @@ test.each<[string, () => { dims?: number[]; data?: Uint8Array }, string]>([
   expect(error.message).toContain(words);
 });
 
-test('memory that is shared or may grow is as good as any', async () => {
+test('memory that is shared serves like any other', async () => {
   const { session } = await openSession();
   const { image, label } = batch(2);
   const expected = await session.evalStep({ image, label });

@@ -11,9 +11,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readBody } from '../../src/serve/body.ts';
 import type { RunningServer } from '../../src/serve/index.ts';
 import { readMultipart } from '../../src/serve/multipart.ts';
-import { ORTUNE, runProcess, untilPrinted } from '../cli/command.ts';
+import { ORTUNE, runProcess } from '../cli/command.ts';
 import { LENGTHS, PATHS } from './hostile.ts';
-import { RawClient, untilMetric, uploadHead } from './raw.ts';
+import { RawClient, servedBy, untilMetric, uploadHead } from './raw.ts';
 import { drawPicture, form, png, post, Workshop } from './workshop.ts';
 
 let workshop: Workshop;
@@ -187,7 +187,6 @@ it('no picture is kept, nor anything else, of whatever kind and however its requ
   for (const place of places) await mkdir(join(folder, place));
   const at = (place: string) => join(folder, place);
   const args = ['--model', workshop.path('model.onnx'), '--port', '0', '--threads', '1', '--max-pixels', '60'];
-  let text = '';
   let sending: Promise<void> | undefined;
   // Large enough for libvips to think of the disk, and turned, which needs all of it at once.
   const huge = await sharp({ create: { width: 7000, height: 7000, channels: 3, background: 'red' } })
@@ -201,12 +200,7 @@ it('no picture is kept, nor anything else, of whatever kind and however its requ
   await runProcess(at('work'), [process.execPath, ORTUNE, 'serve', ...args], {
     env: { TMPDIR: at('tmp'), HOME: at('home'), XDG_CACHE_HOME: at('cache') },
     watch: (child) => {
-      child.stdout?.on('data', (part) => {
-        text += part;
-      });
-      sending = untilPrinted(child, '/predict').then(async () => {
-        const url = /Try: .* (http:\S+)\/predict/.exec(text)?.[1] as string;
-        const running = { url, classes: [], close: async () => {} };
+      sending = servedBy(child).then(async (running) => {
         const watching = setInterval(() => void look(), 5);
         try {
           expect((await post(running, huge)).status).toBe(200);

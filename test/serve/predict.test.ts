@@ -1,7 +1,7 @@
-import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Classifier } from '../../src/inference/index.ts';
 import type { RunningServer } from '../../src/serve/index.ts';
+import { chunk, header, SIGNATURE } from '../pictures/png-bytes.ts';
 import { CLASSES, drawPicture, form, png, post, Workshop } from './workshop.ts';
 
 let workshop: Workshop;
@@ -236,22 +236,6 @@ describe('refused', () => {
 
 /** A PNG that promises many pixels in few bytes; nobody is to look at them. */
 function bomb(width: number, height: number): Buffer {
-  const chunk = (type: string, data: Buffer) => {
-    const body = Buffer.concat([Buffer.from(type), data]);
-    const whole = Buffer.alloc(body.length + 8);
-    whole.writeUInt32BE(data.length);
-    body.copy(whole, 4);
-    whole.writeUInt32BE(crc32(body), body.length + 4);
-    return whole;
-  };
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width);
-  header.writeUInt32BE(height, 4);
-  header[8] = 1; // bit to a pixel, grey
-  return Buffer.concat([
-    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', header),
-    chunk('IDAT', Buffer.alloc(10)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  const promise = header({ width, height, depth: 1, colour: 0 });
+  return Buffer.concat([SIGNATURE, promise, chunk('IDAT', Buffer.alloc(10)), chunk('IEND', Buffer.alloc(0))]);
 }

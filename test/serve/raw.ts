@@ -1,7 +1,9 @@
 /** HTTP by hand, for what no client would send. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { RunningServer } from '../../src/serve/index.ts';
+import { untilPrinted } from '../cli/command.ts';
 
 export class RawClient {
   readonly socket: Socket;
@@ -46,6 +48,12 @@ export class RawClient {
     if (!this.socket.closed) await once(this.socket, 'close');
     return this.#text;
   }
+}
+
+/** The server that a process is, once it says where it listens; it ends with the process. */
+export async function servedBy(child: ChildProcess): Promise<RunningServer> {
+  const [, url] = /Try: .* (http:\S+)\/predict/.exec(await untilPrinted(child, '/predict')) ?? [];
+  return { url: url as string, classes: [], close: async () => {} };
 }
 
 /** The head of an upload of so many bytes. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Outcome, runProcess, untilPrinted } from '../cli/command.ts';
-import { RawClient, untilMetric, uploadHead } from './raw.ts';
+import { type Outcome, runProcess } from '../cli/command.ts';
+import { RawClient, servedBy, untilMetric, uploadHead } from './raw.ts';
 import { form, png, post, Workshop } from './workshop.ts';
 
 let workshop: Workshop;
@@ -58,14 +58,10 @@ describe('the command', () => {
   async function run(flags: readonly string[], act: (url: string) => Promise<void>, ...signals: NodeJS.Signals[]) {
     let serving: Promise<void> | undefined;
     const args = ['--model', workshop.path('model.onnx'), '--port', '0', '--threads', '1', ...flags];
-    let text = '';
     const outcome = runProcess(workshop.folder, [process.execPath, script, 'serve', ...args], {
       watch: (child) => {
-        child.stdout?.on('data', (part) => {
-          text += part;
-        });
-        serving = untilPrinted(child, '/predict').then(async () => {
-          await act(/Try: .* (http:\S+)\/predict/.exec(text)?.[1] as string);
+        serving = servedBy(child).then(async ({ url }) => {
+          await act(url);
           for (const signal of signals) {
             child.kill(signal);
             await new Promise((resolve) => setTimeout(resolve, 300));

@@ -6,8 +6,7 @@ import { RESNET_DEFAULTS } from '../../onnx/index.ts';
 import { defaultCacheBytes } from '../../src/data/decoded-cache.ts';
 import { checkRecipe } from '../../src/recipes/index.ts';
 import { type Bounds, type MemoryCheck, requireMemory } from '../../src/training/check-memory.ts';
-import type { TrainingEvent } from '../../src/training/index.ts';
-import { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS } from '../../src/training/index.ts';
+import { FINETUNE_DEFAULTS, PRETRAIN_DEFAULTS, type TrainingEvent } from '../../src/training/index.ts';
 import { containerBound, parseMemoryLimit, systemBound } from '../../src/training/memory-limit.ts';
 import { headMemory, wholeMemory } from '../../src/training/stage-memory.ts';
 
@@ -149,6 +148,14 @@ describe('a run', () => {
       (error: { code: string; message: string }) => error,
     );
 
+  const listening = () => {
+    const notes: string[] = [];
+    const emit = (event: TrainingEvent) => {
+      if (event.type === 'note') notes.push(event.text);
+    };
+    return { notes, emit };
+  };
+
   it('above its limit is refused, with the estimate, the limit and what would fit', async () => {
     const { code, message } = await refusal(whole({}, { memoryLimit: '2GiB' }));
     expect(code).toBe('MEMORY_LIMIT');
@@ -204,10 +211,7 @@ describe('a run', () => {
   });
 
   it('above the limit of its container is refused, unless a limit is set', async () => {
-    const notes: string[] = [];
-    const emit = (event: TrainingEvent) => {
-      if (event.type === 'note') notes.push(event.text);
-    };
+    const { notes, emit } = listening();
     expect((await refusal(whole({}, { emit }), bound(GiB))).message).toMatch(
       /more than 1\.00 GiB: the box\. .* --memory-limit none tries it all the same\.$/,
     );
@@ -219,10 +223,7 @@ describe('a run', () => {
   });
 
   it('above what the system has left is only told of', async () => {
-    const notes: string[] = [];
-    const emit = (event: TrainingEvent) => {
-      if (event.type === 'note') notes.push(event.text);
-    };
+    const { notes, emit } = listening();
     const system = { container: none, system: bound(GiB, 'the system').container };
     await requireMemory(whole({}, { emit }), system);
     expect(notes).toEqual([expect.stringMatching(/more than 1\.00 GiB: the system\.$/)]);
@@ -238,10 +239,7 @@ describe('a run', () => {
   });
 
   it('on a GPU has no estimate', async () => {
-    const notes: string[] = [];
-    const emit = (event: TrainingEvent) => {
-      if (event.type === 'note') notes.push(event.text);
-    };
+    const { notes, emit } = listening();
     await requireMemory(whole({}, { device: 'cuda', memoryLimit: '1GiB', emit }), bound(MiB));
     expect(notes).toEqual([expect.stringMatching(/--memory-limit has no effect here/)]);
   });

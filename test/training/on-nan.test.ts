@@ -19,13 +19,8 @@ import type { Training } from '../../src/training/session.ts';
 import { openWorkshop, passOptions, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
-const machine = { device: 'cpu', threads: 1 } as const;
-const stageOne = (out: string): PretrainOptions => {
-  return { ...machine, data: workshop.data, graph: workshop.graph, weights: 'none', passes: 3, batchSize: 6, out };
-};
-const stageTwo = (out: string): FinetuneOptions => {
-  return { ...machine, data: workshop.data, from: workshop.path('one'), passes: 3, batchSize: 6, out };
-};
+const stageOne = (out: string) => workshop.stageOne(out);
+const stageTwo = (out: string) => workshop.stageTwo(out);
 /** A head that this rate spoils in the second pass, and a tenth of it does not. */
 const spoiltHead = { learningRate: 1e19 } as const;
 /** The same with all that an update can have, stage two. */

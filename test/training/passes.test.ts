@@ -25,13 +25,13 @@ function trained(events: readonly TrainingEvent[]): number[][] {
 describe('a cost that is not finite', () => {
   // The names of the batch are compared in on-nan.test.ts.
   it.each([
-    { where: 'in a batch', batchSize: 8, learningRate: 1e36, message: /^pass 0, batch 1 \(step 1, / },
+    { where: 'in a batch', batchSize: 8, start: /^pass 0, batch 1 \(step 1, / },
     // One batch a pass: it is the test that finds what its step has done.
-    { where: 'in a test', batchSize: 24, learningRate: 1e36, message: /^test after pass 0: / },
-  ])('$where stops the run and leaves nothing', async ({ batchSize, learningRate, message: where }) => {
+    { where: 'in a test', batchSize: 24, start: /^test after pass 0: / },
+  ])('$where stops the run and leaves nothing', async ({ batchSize, start }) => {
     const before = await snapshot(workshop.folder);
-    const message = new RegExp(`${where.source}.*expected a finite cost, received NaN\\. .* --lr\\.`);
-    const run = pretrain({ ...base(), passes: 2, batchSize, learningRate, out: workshop.path('none') });
+    const message = new RegExp(`${start.source}.*expected a finite cost, received NaN\\. .* --lr\\.`);
+    const run = pretrain({ ...base(), passes: 2, batchSize, learningRate: 1e36, out: workshop.path('none') });
     await expect(run).rejects.toMatchObject({ code: 'COST_NOT_FINITE', message: expect.stringMatching(message) });
     expect(await snapshot(workshop.folder)).toEqual(before);
   });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADAM_DEFAULTS, buildResNet, HEAD_PARAMETERS, LABEL, type Optimizer, wholeNetwork } from '../../onnx/index.ts';
 import type { Tensor } from '../../src/runtime/index.ts';
 import { openTraining } from '../../src/training/session.ts';
+import { SGD } from '../onnx/gradients.ts';
 import { openWorkshop, TINY, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
@@ -22,13 +23,7 @@ const feeds: Record<string, Tensor> = {
 };
 const optimizers: Record<string, Optimizer> = {
   "ONNX Runtime's optimizer": ADAM_DEFAULTS,
-  'one in the graph': {
-    algorithm: { kind: 'sgd', momentum: 0.9, nesterov: false },
-    weightDecay: 0,
-    decays: () => false,
-    rate: () => 1,
-    averages: true,
-  },
+  'one in the graph': { ...SGD, averages: true },
 };
 
 describe.each(Object.entries(optimizers))('a training with %s', (_, optimizer) => {

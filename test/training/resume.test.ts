@@ -11,13 +11,8 @@ import {
 import { openWorkshop, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
-const machine = { device: 'cpu', threads: 1 } as const;
-const stageOne = (out: string): PretrainOptions => {
-  return { ...machine, data: workshop.data, graph: workshop.graph, weights: 'none', passes: 3, batchSize: 6, out };
-};
-const stageTwo = (out: string): FinetuneOptions => {
-  return { ...machine, data: workshop.data, from: workshop.path('one'), passes: 3, batchSize: 6, out };
-};
+const stageOne = (out: string) => workshop.stageOne(out);
+const stageTwo = (out: string) => workshop.stageTwo(out);
 
 beforeAll(async () => {
   workshop = await openWorkshop();

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { buildResNet, encodeModel, type ResNetOptions } from '../../onnx/index.ts';
 import { imageTransform } from '../../src/data/index.ts';
 import type { FeedBatch } from '../../src/training/batch-source.ts';
-import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+import { FINETUNE_DEFAULTS, type FinetuneOptions, type PretrainOptions } from '../../src/training/options.ts';
 import type { PassOptions } from '../../src/training/passes.ts';
 import type { PictureSourceOptions } from '../../src/training/picture-source.ts';
 import { Requests } from '../../src/training/run.ts';
@@ -20,12 +20,18 @@ export interface Workshop {
   readonly data: string;
   readonly graph: string;
   path(name: string): string;
+  /** A small run on its data, in one thread. */
+  stageOne(out: string): PretrainOptions;
+  /** The same on what stage one left in `one`. */
+  stageTwo(out: string): FinetuneOptions;
   remove(): Promise<void>;
 }
 
 export async function openWorkshop(): Promise<Workshop> {
   const folder = await mkdtemp(join(tmpdir(), 'ortune-training-'));
   const path = (name: string) => join(folder, name);
+  const run = (out: string) =>
+    ({ data: path('data'), device: 'cpu', threads: 1, passes: 3, batchSize: 6, out }) as const;
   await drawStripes(path('data'), 10);
   await writeFile(path('graph.onnx'), encodeModel(buildResNet(TINY)));
   return {
@@ -33,6 +39,8 @@ export async function openWorkshop(): Promise<Workshop> {
     data: path('data'),
     graph: path('graph.onnx'),
     path,
+    stageOne: (out) => ({ ...run(out), graph: path('graph.onnx'), weights: 'none' }),
+    stageTwo: (out) => ({ ...run(out), from: path('one') }),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -64,23 +64,15 @@ for_vectors! {
         result: ([*mut f32; VECTORS], usize),
         adding: bool,
     ) {
-        match tall {
-            0 => {}
-            1 => rows::<V, D, 1>(steps, left, right, result, adding),
-            2 => rows::<V, D, 2>(steps, left, right, result, adding),
-            3 => rows::<V, D, 3>(steps, left, right, result, adding),
-            4 => rows::<V, D, 4>(steps, left, right, result, adding),
-            5 => rows::<V, D, 5>(steps, left, right, result, adding),
-            6 => rows::<V, D, 6>(steps, left, right, result, adding),
-            7 => rows::<V, D, 7>(steps, left, right, result, adding),
-            8 => rows::<V, D, 8>(steps, left, right, result, adding),
-            9 => rows::<V, D, 9>(steps, left, right, result, adding),
-            10 => rows::<V, D, 10>(steps, left, right, result, adding),
-            11 => rows::<V, D, 11>(steps, left, right, result, adding),
-            12 => rows::<V, D, 12>(steps, left, right, result, adding),
-            13 => rows::<V, D, 13>(steps, left, right, result, adding),
-            _ => rows::<V, D, 14>(steps, left, right, result, adding),
+        macro_rules! of_height {
+            ($($height:literal)*) => {
+                match tall {
+                    $($height => rows::<V, D, $height>(steps, left, right, result, adding),)*
+                    _ => {}
+                }
+            };
         }
+        of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     }
 }
 
