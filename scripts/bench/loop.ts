@@ -11,12 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { ADAM_DEFAULTS, buildResNet, type ResNetOptions, wholeNetwork } from '../../onnx/index.ts';
+import { buildResNet, type ResNetOptions } from '../../onnx/index.ts';
 import { imageTransform, openDataset } from '../../src/data/index.ts';
 import type { BatchSource, FeedBatch } from '../../src/training/batch-source.ts';
 import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
 import { runPasses } from '../../src/training/passes.ts';
 import { pictureSource } from '../../src/training/picture-source.ts';
+import { planOf } from '../../src/training/plan.ts';
 import { Requests } from '../../src/training/run.ts';
 import { openTraining } from '../../src/training/session.ts';
 import type { Stepper } from '../../src/training/stepper.ts';
@@ -80,7 +81,8 @@ async function measure(data: string): Promise<Pass[]> {
   const network = { imageSize: side, classes: found.classes.length, width: Number(values.width) };
   const model = buildResNet({ ...network, depth: Number(values.depth) as ResNetOptions['depth'] });
   const kernels = values.kernels === 'stock' ? 'stock' : 'native';
-  await using training = await openTraining(model, wholeNetwork(model, 'live', ADAM_DEFAULTS), {
+  const plan = planOf(model, FINETUNE_DEFAULTS, { labels: [], softLabels: false, kernels });
+  await using training = await openTraining(model, plan, {
     device: 'cpu',
     threads: Number(values.threads),
     kernels,

@@ -1,33 +1,21 @@
 /** Trains a ResNet on noise, some steps for each line that asks for them, and tells how long they took. See step.ts. */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import {
-  ADAM_DEFAULTS,
-  buildArtifacts,
-  buildResNet,
-  IMAGE,
-  LABEL,
-  type ResNetOptions,
-  wholeNetwork,
-} from '../../onnx/index.ts';
+import { buildResNet, IMAGE, LABEL, type ResNetOptions } from '../../onnx/index.ts';
 import { Random } from '../../src/random.ts';
-import { openSession } from '../../src/training/session.ts';
-import { libraryStepper } from '../../src/training/stepper.ts';
+import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
+import { planOf } from '../../src/training/plan.ts';
+import { openTraining } from '../../src/training/session.ts';
 
 const settings = process.argv.slice(2, 7).map(Number) as [number, number, number, number, number];
 const [depth, side, size, threads, width] = settings;
 const kind = process.argv[7];
 const precision = process.argv[8] === 'bf16' ? 'bf16' : 'fp32';
-
-function artifacts() {
-  const model = buildResNet({ depth: depth as ResNetOptions['depth'], width, imageSize: side, classes: 102 });
-  const layers = kind === 'stock' ? 'stock' : 'native';
-  const plan = { ...wholeNetwork(model, 'live', ADAM_DEFAULTS), precision } as const;
-  return buildArtifacts(model, { ...plan, layers, exact: kind === 'exact' });
-}
-
-const { session } = await openSession(artifacts(), { device: 'cpu', threads });
-const stepper = libraryStepper(session);
+const kernels = kind === 'stock' ? 'stock' : 'native';
+const model = buildResNet({ depth: depth as ResNetOptions['depth'], width, imageSize: side, classes: 102 });
+const plan = planOf(model, { ...FINETUNE_DEFAULTS, precision }, { labels: [], softLabels: false, kernels });
+const device = { device: 'cpu', threads, kernels, layers: kernels, exact: kind === 'exact' } as const;
+const { stepper } = await openTraining(model, plan, device);
 await stepper.setLearningRate(1e-4);
 const random = new Random(0, 'bench');
 const pixels = Uint8Array.from({ length: size * side * side * 3 }, () => random.integer(256));

@@ -75,7 +75,7 @@ export async function runTrial(spec: TrialSpec): Promise<TrialResult> {
     ...FINETUNE_DEFAULTS,
     precision: spec.precision === 'fp16' ? ('fp16' as const) : ('fp32' as const),
   };
-  const artifacts = buildArtifacts(model, planOf(model, settings, { labels: [], softLabels: false }));
+  const artifacts = buildArtifacts(model, planOf(model, settings, { labels: [], softLabels: false, kernels: 'stock' }));
   const trained = await train(spec, artifacts, batches);
   if (!spec.profile) return { ...trained, nodes: [] };
   const uncovered = await findUncovered(artifacts, Runtime.load().libraryPath);

@@ -125,7 +125,17 @@ const readOnlyDisk: Fault = async (scene) => {
       }),
   });
   disk.writable = true;
-  if (trial.done) return DONE;
+  if (trial.done) {
+    // The result is in its place, but the lock of the process that has ended could not be removed any more.
+    const left = [...(await trial.records()), ...(await trial.litter())];
+    promise(
+      left.every((name) => name === `${PROGRESS}/lock`),
+      'nothing but a lock is left',
+      left,
+    );
+    await rm(trial.results(PROGRESS), { recursive: true, force: true });
+    return DONE;
+  }
   refused(run, /EROFS/);
   return `at ${run.disturbed}`;
 };

@@ -2,6 +2,7 @@ import {
   ADAM_DEFAULTS,
   type GraphOptimizer,
   HEAD_PARAMETERS,
+  type Kernels,
   type Model,
   type Optimizer,
   type Precision,
@@ -49,6 +50,8 @@ export interface PlanContext {
   readonly labels: readonly number[];
   /** Whether labels are probabilities, as of mixed pictures. */
   readonly softLabels: boolean;
+  /** Of updates. */
+  readonly kernels: Kernels;
 }
 
 /**
@@ -60,11 +63,11 @@ export interface PlanContext {
 export function planOf(
   model: Model,
   settings: PlanSettings,
-  { labels, softLabels }: PlanContext,
+  { labels, softLabels, kernels }: PlanContext,
 ): TrainingPlan<Optimizer> {
   checkSettings('finetune', settings);
   const modes = batchNormModes(model, settings.batchNorm);
-  const whole = wholeNetwork(model, (node) => modes.get(node) ?? 'frozen', chooseOptimizer(model, settings));
+  const whole = wholeNetwork(model, (node) => modes.get(node) ?? 'frozen', chooseOptimizer(model, settings, kernels));
   const trainable = new Set(settings.train.flatMap((pattern) => select(whole.trainable, pattern)));
   const { labelSmoothing, precision } = settings;
   const classWeights = settings.classWeights === 'balanced' ? balancedWeights(labels) : settings.classWeights;
@@ -90,8 +93,8 @@ function select(names: ReadonlySet<string>, pattern: string): string[] {
   );
 }
 
-/** ONNX Runtime's optimizer where it can do what is asked, for it needs no state in the graph; else the graph's own. */
-function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
+/** ONNX Runtime's optimizer where it can do what is asked and there is no operator of ortune's, which uses all threads. */
+function chooseOptimizer(model: Model, settings: PlanSettings, kernels: Kernels): Optimizer {
   const { optimizer, weightDecay, momentum, nesterov, clipNorm, accumulate, backboneRate, layerDecay, ema } = settings;
   if (nesterov && !(optimizer === 'sgd' && momentum > 0)) {
     throw new OrtuneError('OPTION', '--nesterov: expected with --optimizer sgd and a --momentum above 0.');
@@ -99,8 +102,8 @@ function chooseOptimizer(model: Model, settings: PlanSettings): Optimizer {
   if (optimizer === 'adam' && weightDecay > 0) {
     throw new OrtuneError('OPTION', '--weight-decay: expected with --optimizer adamw or sgd, received it with adam.');
   }
-  const oneRate = backboneRate === 1 && layerDecay === 1;
-  if (optimizer === 'adam' && clipNorm === 0 && accumulate === 1 && oneRate && !ema) return ADAM_DEFAULTS;
+  const isPlain = clipNorm === 0 && accumulate === 1 && backboneRate === 1 && layerDecay === 1 && !ema;
+  if (optimizer === 'adam' && isPlain && kernels === 'stock') return ADAM_DEFAULTS;
   const dims = (name: string) => model.graph.initializers.get(name)?.dims ?? [];
   return {
     algorithm: optimizer === 'sgd' ? { kind: 'sgd', momentum, nesterov } : { kind: 'adam', ...ADAM_DEFAULTS },

@@ -61,7 +61,7 @@ export function headMemory(settings: HeadSettings, size: StageSize): MemoryCheck
 /** Stage two's memory. @throws OrtuneError as {@link planOf} */
 export function wholeMemory(settings: WholeSettings, size: StageSize): MemoryCheck {
   // Weights of classes are no matter of memory.
-  const context = { labels: [], softLabels: mixes(settings.augment) };
+  const context = { labels: [], softLabels: mixes(settings.augment), kernels: size.chosen.kernels };
   return stageMemory(settings, size, {
     plan: (model, accumulate) => planOf(model, { ...settings, classWeights: 'none', accumulate }, context),
     live: anyLive(batchNormModes(shapesOf(size.network), settings.batchNorm)),

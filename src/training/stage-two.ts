@@ -85,7 +85,7 @@ export async function openStageTwo(
   }
   const softLabels = mixes(settings.augment);
   const planFor = ({ train }: Dataset) => {
-    return planOf(model, settings, { labels: train.map(({ label }) => label), softLabels });
+    return planOf(model, settings, { labels: train.map(({ label }) => label), softLabels, kernels: kernels.kernels });
   };
   // For its errors: reading the pictures takes a while.
   planFor(found);

@@ -1,25 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADAM_DEFAULTS, buildResNet, decodeModel, type GraphOptimizer, HEAD_PARAMETERS } from '../../onnx/index.ts';
+import {
+  ADAM_DEFAULTS,
+  buildResNet,
+  decodeModel,
+  type GraphOptimizer,
+  HEAD_PARAMETERS,
+  type Kernels,
+} from '../../onnx/index.ts';
 import { finetune, pretrain } from '../../src/training/index.ts';
 import { FINETUNE_DEFAULTS } from '../../src/training/options.ts';
 import { type PlanSettings, planOf } from '../../src/training/plan.ts';
 import { openWorkshop, TINY, type Workshop } from './workshop.ts';
 
 const model = buildResNet(TINY);
-const plan = (changes: Partial<PlanSettings>) =>
-  planOf(
-    model,
-    { ...FINETUNE_DEFAULTS, ...changes },
-    {
-      labels: [0, 0, 0, 1, 2, 2],
-      softLabels: false,
-    },
-  );
+const plan = (changes: Partial<PlanSettings>, kernels: Kernels = 'native') =>
+  planOf(model, { ...FINETUNE_DEFAULTS, ...changes }, { labels: [0, 0, 0, 1, 2, 2], softLabels: false, kernels });
 
 describe('a plan', () => {
-  it("takes ONNX Runtime's own Adam where that is all that is asked", () => {
-    expect(plan({}).optimizer).toEqual(ADAM_DEFAULTS);
+  it("takes ONNX Runtime's own Adam where that is all that is asked, and there is no operator", () => {
+    expect(plan({}, 'stock').optimizer).toEqual(ADAM_DEFAULTS);
+    expect(plan({}).optimizer).toMatchObject({ algorithm: { kind: 'adam', ...ADAM_DEFAULTS }, weightDecay: 0 });
     expect(plan({}).trainable.size).toBe(161);
   });
 

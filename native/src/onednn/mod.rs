@@ -98,9 +98,18 @@ impl OneDnn {
 
     /// Whether these are AVX-512 or more.
     pub fn uses_avx512(&self) -> bool {
+        self.uses(AVX512)
+    }
+
+    /// Whether those of AVX-512 for bfloat16 are among them.
+    pub fn uses_avx512_bfloat16(&self) -> bool {
+        self.uses(AVX512_BFLOAT16)
+    }
+
+    fn uses(&self, bits: i32) -> bool {
         // SAFETY: as above.
         let isa = unsafe { (self.api.effective_isa)() };
-        isa & AVX512 == AVX512
+        isa & bits == bits
     }
 
     /// The threads of the calling thread's session.
@@ -123,13 +132,14 @@ thread_local! {
 /// `dnnl_cpu_isa_t`, the best first.
 const INSTRUCTION_SETS: [(i32, &str); 6] = [
     (0xfef, "AMX"),
-    (0xe7, "AVX-512 with bfloat16"),
+    (AVX512_BFLOAT16, "AVX-512 with bfloat16"),
     (AVX512, "AVX-512"),
     (0x7, "AVX2"),
     (0x3, "AVX"),
     (0x1, "SSE4.1"),
 ];
 const AVX512: i32 = 0x27;
+const AVX512_BFLOAT16: i32 = 0xe7;
 
 fn check(doing: &str, status: api::Status) -> Result<()> {
     let (code, reason) = match status {

@@ -8,8 +8,8 @@ use crate::onednn::{Convolution, Team, offered};
 /// Numbers of the copies of a convolution's input and output, together.
 const HELD: usize = 1 << 21;
 
-/// What oneDNN has to take bfloat16 maps as they are, on processors with instructions for it, where that is to be faster than
-/// anything on float32. `None` elsewhere, and for float32. No processor of that kind has run it yet.
+/// What oneDNN has to take bfloat16 maps as they are, on processors with instructions for it. `None` elsewhere, and for
+/// float32.
 pub fn as_they_are<E: Element, T>(
     shapes: &Convolution,
     make: impl FnOnce(Convolution) -> Result<T>,

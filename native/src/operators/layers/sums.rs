@@ -1,6 +1,9 @@
 //! Sums of products in registers: what all products of matrices here come to. Matrices lie in panels of 16 columns,
 //! [panel][row][16].
 
+use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
+use std::mem::transmute;
+
 use super::vector::{Vector, Width, for_vectors};
 
 /// Columns of a panel: a cache line.
@@ -40,6 +43,35 @@ impl Distances for Columns {
     const STEP: usize = PANEL;
 }
 
+/// What a lane of the matrices is, and so what its product with another is.
+trait Lane<V> {
+    /// # Safety
+    /// The processor must have the instructions.
+    unsafe fn added(left: V, right: V, sum: V) -> V;
+}
+
+/// A number.
+struct Single;
+
+/// Two bfloat16 numbers, whose products add up.
+struct Pair;
+
+impl<V: Vector> Lane<V> for Single {
+    #[inline(always)]
+    unsafe fn added(left: V, right: V, sum: V) -> V {
+        // SAFETY: as promised by the caller.
+        unsafe { left.times_plus(right, sum) }
+    }
+}
+
+impl Lane<__m512> for Pair {
+    #[inline(always)]
+    unsafe fn added(left: __m512, right: __m512, sum: __m512) -> __m512 {
+        // SAFETY: as promised by the caller; both types are 64 bytes.
+        unsafe { _mm512_dpbf16_ps(sum, transmute::<__m512, __m512bh>(left), transmute::<__m512, __m512bh>(right)) }
+    }
+}
+
 /// Where the steps of a sum lie in the left matrix: so many panels apart by `stride`, with `inner` in each, `last` in the
 /// last one unless that is full.
 #[derive(Clone, Copy)]
@@ -64,20 +96,50 @@ for_vectors! {
         result: ([*mut f32; VECTORS], usize),
         adding: bool,
     ) {
-        macro_rules! of_height {
-            ($($height:literal)*) => {
-                match tall {
-                    $($height => rows::<V, D, $height>(steps, left, right, result, adding),)*
-                    _ => {}
-                }
-            };
-        }
-        of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        of_height::<V, D, Single>(tall, steps, left, right, result, adding);
     }
 }
 
+/// As [`tile`], of matrices whose columns hold pairs of bfloat16 numbers: two rows, one behind the other.
+///
+/// # Safety
+/// As for [`tile`]; the processor must [multiply pairs](super::vector::multiplies_pairs).
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+pub unsafe fn tile_of_pairs(
+    tall: usize,
+    steps: Steps,
+    left: *const f32,
+    right: [*const f32; VECTORS],
+    result: ([*mut f32; VECTORS], usize),
+    adding: bool,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe { of_height::<__m512, Columns, Pair>(tall, steps, left, right, result, adding) }
+}
+
 #[inline(always)]
-unsafe fn rows<V: Vector, D: Distances, const ROWS: usize>(
+unsafe fn of_height<V: Vector, D: Distances, L: Lane<V>>(
+    tall: usize,
+    steps: Steps,
+    left: *const f32,
+    right: [*const f32; VECTORS],
+    result: ([*mut f32; VECTORS], usize),
+    adding: bool,
+) {
+    macro_rules! of_heights {
+        ($($height:literal)*) => {
+            match tall {
+                // SAFETY: as promised by the caller.
+                $($height => unsafe { rows::<V, D, L, $height>(steps, left, right, result, adding) },)*
+                _ => {}
+            }
+        };
+    }
+    of_heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+}
+
+#[inline(always)]
+unsafe fn rows<V: Vector, D: Distances, L: Lane<V>, const ROWS: usize>(
     steps: Steps,
     left: *const f32,
     mut right: [*const f32; VECTORS],
@@ -94,8 +156,8 @@ unsafe fn rows<V: Vector, D: Distances, const ROWS: usize>(
                 let [first, second]: [V; VECTORS] = [V::load(right[0]), V::load(right[1])];
                 for (line, sums) in sums.iter_mut().enumerate() {
                     let factor = V::splat(*left.wrapping_add(line * D::ROW));
-                    sums[0] = factor.times_plus(first, sums[0]);
-                    sums[1] = factor.times_plus(second, sums[1]);
+                    sums[0] = L::added(factor, first, sums[0]);
+                    sums[1] = L::added(factor, second, sums[1]);
                 }
                 left = left.wrapping_add(D::STEP);
                 right = [right[0].wrapping_add(PANEL), right[1].wrapping_add(PANEL)];

@@ -4,12 +4,12 @@ use std::arch::x86_64::{
     __m256, __m256i, __m512, __m512i, _CMP_UNORD_Q, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps,
     _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
     _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_max_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_or_epi32, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
-    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm256_max_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_loadu_ps, _mm512_mask_or_epi32, _mm512_max_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 use std::sync::OnceLock;
 
@@ -45,6 +45,16 @@ impl Width {
             }
         })
     }
+}
+
+/// Whether the processor multiplies pairs of bfloat16 numbers sixteen at a time, and oneDNN is not told to leave that out.
+pub fn multiplies_pairs() -> bool {
+    static MULTIPLIES: OnceLock<bool> = OnceLock::new();
+    *MULTIPLIES.get_or_init(|| {
+        Width::widest() == Width::Sixteen
+            && is_x86_feature_detected!("avx512bf16")
+            && OneDnn::loaded().is_none_or(OneDnn::uses_avx512_bfloat16)
+    })
 }
 
 /// Compiles a loop over a generic vector `V` for eight and for sixteen numbers at a time, and takes the widest that there is.
@@ -98,6 +108,8 @@ pub trait Vector: Copy {
     unsafe fn store_upper(self, to: *mut u16);
     /// What would be stored as bfloat16.
     unsafe fn rounded(self) -> Self;
+    /// Pairs of bfloat16 numbers, the other's behind, in the lower half of each lane; all must be such numbers.
+    unsafe fn paired(self, other: Self) -> Self;
     unsafe fn plus(self, other: Self) -> Self;
     unsafe fn minus(self, other: Self) -> Self;
     unsafe fn times(self, other: Self) -> Self;
@@ -174,6 +186,11 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    unsafe fn paired(self, other: Self) -> Self {
+        unsafe { _mm256_or_ps(_mm256_castsi256_ps(_mm256_srli_epi32::<16>(_mm256_castps_si256(self))), other) }
+    }
+
+    #[inline(always)]
     unsafe fn plus(self, other: Self) -> Self {
         unsafe { _mm256_add_ps(self, other) }
     }
@@ -236,6 +253,14 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn rounded(self) -> Self {
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(upper_of_sixteen(self))) }
+    }
+
+    #[inline(always)]
+    unsafe fn paired(self, other: Self) -> Self {
+        unsafe {
+            let first = _mm512_srli_epi32::<16>(_mm512_castps_si512(self));
+            _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_castps_si512(other)))
+        }
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use super::channels::{activate, convert, copy, each_rows, round};
 use super::element::Element;
 use super::geometry::{Geometry, Made};
 use super::pictures::{as_they_are, numbers, portion};
-use super::products::{Operands, room_for, sum_of_products};
+use super::products::{Operands, in_pairs, room_for, sum_of_products};
 use super::vector::Width;
 use super::winograd::{applies, weight_gradient};
 use crate::error::Result;
@@ -63,10 +63,13 @@ impl Way {
         if !exact && applies(onednn.team(), shapes) {
             return Ok(Self::Winograd);
         }
+        let [out, from, tall, wide] = shapes.weights();
+        if in_pairs::<E>() && tall * wide == 1 && out.min(from) >= 16 {
+            return Ok(Self::Products);
+        }
         if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new(onednn, E::NUMBER, shapes))? {
             return Ok(Self::Direct(direct));
         }
-        let [out, from, tall, wide] = shapes.weights();
         // Of larger kernels oneDNN's are the faster ones on AVX-512.
         let largest = if Width::widest() == Width::Sixteen { 1 } else { 9 };
         if Width::widest() != Width::Any && tall * wide <= largest && out.min(from) >= 16 {
