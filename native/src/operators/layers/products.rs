@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::affine::Affine;
 use super::channels::add_row;
 use super::element::Element;
-use super::sums::{Columns, PANEL, Steps, VECTORS, columns_of_group, tallest, tile, tile_of_pairs};
+use super::sums::{Columns, PANEL, Steps, VECTORS, Work, columns_of_group, tallest, tile, tile_of_pairs};
 use super::vector::{Vector, for_vectors, multiplies_pairs};
 use crate::error::Result;
 use crate::onednn::Team;
@@ -213,14 +213,15 @@ unsafe fn compute<E: Element>(
                         let at = result.data().add(line * from + columns.start + column);
                         let count = to_line - from_line;
                         if wide == columns_of_group() {
-                            let pair = [at, at.add(wide / VECTORS)];
-                            tile(count, steps, left, right, (pair, from), adding);
+                            let result = [at, at.add(wide / VECTORS)];
+                            tile(count, Work { steps, left, right, result, distance: from, adding });
                             continue;
                         }
                         let mut sums = [[0.0_f32; VECTORS * PANEL]; PANEL];
                         let first = sums.as_mut_ptr().cast::<f32>();
-                        let pair = [first, first.add(columns_of_group() / VECTORS)];
-                        tile(count, steps, left, right, (pair, VECTORS * PANEL), false);
+                        let result = [first, first.add(columns_of_group() / VECTORS)];
+                        let distance = VECTORS * PANEL;
+                        tile(count, Work { steps, left, right, result, distance, adding: false });
                         for (line, sums) in sums.iter().enumerate().take(count) {
                             for (column, sum) in sums.iter().enumerate().take(wide) {
                                 let target = at.add(line * from + column);

@@ -82,21 +82,28 @@ pub struct Steps {
     pub last: usize,
 }
 
+/// What is summed up at a time.
+#[derive(Clone, Copy)]
+pub struct Work {
+    pub steps: Steps,
+    pub left: *const f32,
+    pub right: [*const f32; VECTORS],
+    /// The first row's vectors.
+    pub result: [*mut f32; VECTORS],
+    /// From one row of the result to the next.
+    pub distance: usize,
+    /// Whether to add to what is there.
+    pub adding: bool,
+}
+
 for_vectors! {
-    /// Sums up some rows, [`tallest`] at most. With the result goes the distance of its rows.
+    /// Sums up some rows, [`tallest`] at most.
     ///
     /// # Safety
     /// The left matrix must have the rows and steps, the right vectors the steps, and the result the rows, which must be no one
     /// else's.
-    pub fn tile<V, D: Distances>(
-        tall: usize,
-        steps: Steps,
-        left: *const f32,
-        right: [*const f32; VECTORS],
-        result: ([*mut f32; VECTORS], usize),
-        adding: bool,
-    ) {
-        of_height::<V, D, Single>(tall, steps, left, right, result, adding);
+    pub fn tile<V, D: Distances>(tall: usize, work: Work) {
+        of_height::<V, D, Single>(tall, work);
     }
 }
 
@@ -105,32 +112,18 @@ for_vectors! {
 /// # Safety
 /// As for [`tile`]; the processor must [multiply pairs](super::vector::multiplies_pairs).
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-pub unsafe fn tile_of_pairs(
-    tall: usize,
-    steps: Steps,
-    left: *const f32,
-    right: [*const f32; VECTORS],
-    result: ([*mut f32; VECTORS], usize),
-    adding: bool,
-) {
+pub unsafe fn tile_of_pairs(tall: usize, work: Work) {
     // SAFETY: as promised by the caller.
-    unsafe { of_height::<__m512, Columns, Pair>(tall, steps, left, right, result, adding) }
+    unsafe { of_height::<__m512, Columns, Pair>(tall, work) }
 }
 
 #[inline(always)]
-unsafe fn of_height<V: Vector, D: Distances, L: Lane<V>>(
-    tall: usize,
-    steps: Steps,
-    left: *const f32,
-    right: [*const f32; VECTORS],
-    result: ([*mut f32; VECTORS], usize),
-    adding: bool,
-) {
+unsafe fn of_height<V: Vector, D: Distances, L: Lane<V>>(tall: usize, work: Work) {
     macro_rules! of_heights {
         ($($height:literal)*) => {
             match tall {
                 // SAFETY: as promised by the caller.
-                $($height => unsafe { rows::<V, D, L, $height>(steps, left, right, result, adding) },)*
+                $($height => unsafe { rows::<V, D, L, $height>(work) },)*
                 _ => {}
             }
         };
@@ -139,13 +132,8 @@ unsafe fn of_height<V: Vector, D: Distances, L: Lane<V>>(
 }
 
 #[inline(always)]
-unsafe fn rows<V: Vector, D: Distances, L: Lane<V>, const ROWS: usize>(
-    steps: Steps,
-    left: *const f32,
-    mut right: [*const f32; VECTORS],
-    (result, distance): ([*mut f32; VECTORS], usize),
-    adding: bool,
-) {
+unsafe fn rows<V: Vector, D: Distances, L: Lane<V>, const ROWS: usize>(work: Work) {
+    let Work { steps, left, mut right, result, distance, adding } = work;
     // SAFETY: as promised by the caller.
     unsafe {
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];

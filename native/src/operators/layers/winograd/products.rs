@@ -3,7 +3,7 @@
 use super::matrices::{Matrices, PLACES};
 use crate::error::Result;
 use crate::onednn::Team;
-use crate::operators::layers::sums::{Columns, PANEL, Rows, Steps, VECTORS, columns_of_group, tallest, tile};
+use crate::operators::layers::sums::{Columns, PANEL, Rows, Steps, VECTORS, Work, columns_of_group, tallest, tile};
 
 /// Where the vectors of a group's first row lie. Of an odd number of panels the last is computed twice.
 fn vectors(matrices: Matrices, place: usize, group: usize) -> [*mut f32; VECTORS] {
@@ -34,9 +34,10 @@ pub unsafe fn multiply(place: usize, left: Matrices, right: (Matrices, usize), r
     let parts = rows.div_ceil(tallest());
     for part in 0..parts {
         let (row, end) = (rows * part / parts, rows * (part + 1) / parts);
-        let target = result.map(|at| at.wrapping_add(row * PANEL));
+        let result = result.map(|at| at.wrapping_add(row * PANEL));
+        let work = Work { steps, left: left.at(place, row, 0), right, result, distance: PANEL, adding: false };
         // SAFETY: within the panels; this group of the result is one thread's.
-        unsafe { tile::<Rows>(end - row, steps, left.at(place, row, 0), right, (target, PANEL), false) };
+        unsafe { tile::<Rows>(end - row, work) };
     }
 }
 
@@ -61,9 +62,10 @@ pub unsafe fn multiply_transposed(
         let parts = tall.div_ceil(tallest());
         for part in 0..parts {
             let (row, end) = (from + tall * part / parts, from + tall * (part + 1) / parts);
-            let target = result.map(|at| at.wrapping_add(row * PANEL));
+            let result = result.map(|at| at.wrapping_add(row * PANEL));
+            let work = Work { steps, left: left.at(place, 0, row), right, result, distance: PANEL, adding };
             // SAFETY: within the panels; this group of the result is one thread's.
-            unsafe { tile::<Columns>(end - row, steps, left.at(place, 0, row), right, (target, PANEL), adding) };
+            unsafe { tile::<Columns>(end - row, work) };
         }
     }
 }
