@@ -8,6 +8,9 @@ import type { Emit } from './events.ts';
 import type { PassSettings } from './passes.ts';
 import type { SessionDevice } from './session.ts';
 
+/** What a record's checkpoint holds; raised whenever a session would read it as something else. 2: Adam's moments are parameters. */
+const RECORDS = 2;
+
 /** How far a run has come is kept this often, in seconds. */
 const EVERY = 300;
 
@@ -55,6 +58,7 @@ export async function openProgress(run: Kept, { resume = false, recordEvery = EV
       ortune: VERSION,
       onnxruntime: version,
       oneDNN: device.layers === 'native' ? kernels?.version : undefined,
+      records: RECORDS,
     },
   };
   // As it is read again.

@@ -1,6 +1,7 @@
 import { appendFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { digestFile } from '../../src/digest-file.ts';
 import {
   type FinetuneOptions,
   finetune,
@@ -145,6 +146,26 @@ describe('what was kept of a run', () => {
       message: expect.stringContaining('data.pictures: '),
     });
     expect(await readdir(folder())).toHaveLength(1);
+    await rm(folder(), { recursive: true });
+  });
+
+  it('is refused where another version wrote it', async () => {
+    await stop(5);
+    const [record = ''] = await readdir(folder());
+    const [state, manifest] = [join(folder(), record, 'state.json'), join(folder(), record, 'manifest.json')];
+    const written = JSON.parse(await readFile(state, 'utf8'));
+    const { records: _, ...versions } = written.fingerprint.versions;
+    written.fingerprint.versions = { ...versions, onnxruntime: '1.0.0' };
+    await writeFile(state, JSON.stringify(written));
+    const files = JSON.parse(await readFile(manifest, 'utf8'));
+    files['state.json'] = await digestFile(state, ['sha256']);
+    await writeFile(manifest, JSON.stringify(files));
+    await expect(finetune({ ...stageTwo(out()), resume: true })).rejects.toMatchObject({
+      code: 'RESUME_CHANGED',
+      message: expect.stringMatching(
+        /versions\.onnxruntime: "1\.0\.0" before, "[\d.]+" now\n.*records: nothing before, 2 now/,
+      ),
+    });
     await rm(folder(), { recursive: true });
   });
 
