@@ -48,7 +48,7 @@ const MiB = 2 ** 20;
 const MEASURED = {
   /** Node, the libraries, the decoders, and what operators use while they run. */
   process: { native: 295 * MiB, stock: 265 * MiB },
-  /** What Node has not given back yet: copies of the network's values, of the checkpoint read, of what is trained. */
+  /** What Node has not given back by then: copies of the network's values, of what a checkpoint is put together from, of what is trained. */
   garbage: { values: 0.8, checkpoint: 0.5, trained: 0.5 },
   /** Values that are not trained, in the training and in the eval model: the files, and the session's. */
   constants: { held: 4.5, opening: { native: 2.4, stock: 4.2 } },

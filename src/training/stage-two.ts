@@ -50,14 +50,14 @@ export interface StageTwo extends AsyncDisposable {
   readonly progress: Progress | undefined;
 }
 
+/** Options of the stage itself. */
+type OwnOptions = Omit<FinetuneOptions, keyof RunOptions | keyof KeepOptions>;
+
 /**
  * Reads what stage one left, checks options and pictures, and opens a session.
  *
  * @throws OrtuneError for anything wrong with options, data or the stage-one folder
  */
-/** Options of the stage itself. */
-type OwnOptions = Omit<FinetuneOptions, keyof RunOptions | keyof KeepOptions>;
-
 export async function openStageTwo(
   { memoryLimit, ...options }: OwnOptions,
   { emit, signal, dataReport }: Pick<RunContext, 'emit' | 'signal' | 'dataReport'>,

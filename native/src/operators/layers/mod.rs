@@ -8,6 +8,8 @@ mod convolution;
 mod element;
 mod geometry;
 mod input_gradient;
+#[cfg(test)]
+mod noise;
 mod pictures;
 mod pool;
 mod products;

@@ -310,14 +310,8 @@ mod tests {
     use crate::onednn::OneDnn;
     use crate::operators::context::Column;
     use crate::operators::layers::element::{Bf16, Element};
+    use crate::operators::layers::noise::numbers;
     use crate::operators::layers::vector::Width;
-
-    /// Numbers from -0.5 to 0.5, the same each time.
-    fn numbers<E: Element>(length: usize) -> Vec<E> {
-        #[allow(clippy::cast_precision_loss)] // Of whole numbers below 2^16.
-        let number = |index: usize| (index * 40_503 % 65_536) as f32 / 65_536.0 - 0.5;
-        (0..length).map(|index| E::nearest(number(index))).collect()
-    }
 
     /// Of every other row of the input, but for each fifth, which is in the padding.
     const fn place(place: usize, from: usize) -> Option<usize> {
@@ -325,8 +319,8 @@ mod tests {
     }
 
     fn check<E: Element>(onednn: &'static OneDnn, [out, from, places]: [usize; 3], scaled: bool) -> Result<()> {
-        let (mut gradient, mut input): (Vec<E>, Vec<E>) = (numbers(places * out), numbers(2 * places * from + 1));
-        let affine = Affine { factors: numbers(from), offsets: numbers(2 * from)[from..].to_vec() };
+        let (mut gradient, mut input): (Vec<E>, Vec<E>) = (numbers(places * out, 1), numbers(2 * places * from, 2));
+        let affine = Affine { factors: numbers(from, 3), offsets: numbers(from, 4) };
         let mut result = vec![1.0; out * from];
         let team = onednn.team();
         let mut room = vec![f32::NAN; room_for(team, out, from, places)];

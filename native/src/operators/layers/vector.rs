@@ -108,7 +108,7 @@ pub trait Vector: Copy {
     unsafe fn store_upper(self, to: *mut u16);
     /// What would be stored as bfloat16.
     unsafe fn rounded(self) -> Self;
-    /// Pairs of bfloat16 numbers, the other's behind, in the lower half of each lane; all must be such numbers.
+    /// Pairs of bfloat16 numbers, which both must be: its own in the lower half of each lane, the other's in the upper.
     unsafe fn paired(self, other: Self) -> Self;
     unsafe fn plus(self, other: Self) -> Self;
     unsafe fn minus(self, other: Self) -> Self;

@@ -64,15 +64,16 @@ impl Way {
             return Ok(Self::Winograd);
         }
         let [out, from, tall, wide] = shapes.weights();
-        if in_pairs::<E>() && tall * wide == 1 && out.min(from) >= 16 {
-            return Ok(Self::Products);
-        }
-        if let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new(onednn, E::NUMBER, shapes))? {
-            return Ok(Self::Direct(direct));
-        }
         // Of larger kernels oneDNN's are the faster ones on AVX-512.
         let largest = if Width::widest() == Width::Sixteen { 1 } else { 9 };
-        if Width::widest() != Width::Any && tall * wide <= largest && out.min(from) >= 16 {
+        let by_products = Width::widest() != Width::Any && tall * wide <= largest && out.min(from) >= 16;
+        let are_pairs = by_products && in_pairs::<E>();
+        if !are_pairs
+            && let Some(direct) = as_they_are::<E, _>(shapes, |shapes| Direct::new(onednn, E::NUMBER, shapes))?
+        {
+            return Ok(Self::Direct(direct));
+        }
+        if by_products {
             return Ok(Self::Products);
         }
         Direct::new(onednn, Number::Float32, portion::<E>(shapes)).map(Self::Direct)

@@ -226,19 +226,7 @@ mod tests {
     use super::{applies, convolve, input_gradient, weight_gradient};
     use crate::error::Result;
     use crate::onednn::{Convolution, OneDnn};
-
-    /// Numbers from -0.5 to 0.5, the same each time.
-    fn numbers(length: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed;
-        (0..length)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                #[allow(clippy::cast_precision_loss)]
-                let number = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
-                number
-            })
-            .collect()
-    }
+    use crate::operators::layers::noise::numbers;
 
     /// All products of a convolution of 3x3 padded by 1: places of the input, the weights and the output, with its index.
     fn products(shapes: &Convolution, mut visit: impl FnMut(usize, usize, usize)) {
